@@ -1,0 +1,89 @@
+"""The way to Redis: one client a process and loop, with time-outs on every call."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from redis import exceptions
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialWithJitterBackoff
+
+from contract.errors import TimedOutError, TransientError, UnreachableError, UsageError
+from contract.settings import Settings, address
+
+RETRIES = 3
+"""Every step of the ledger may be repeated, so the client may (and alone does) retry."""
+
+
+def connect(settings: Settings) -> Redis:
+    """Make a client for the Redis of the ledger; nothing is sent yet.
+
+    The caller closes it by ``aclose()``, in the event loop that used it.
+
+    Raises:
+        UsageError: no Redis is configured.
+    """
+    if settings.redis_url is None:
+        raise UsageError(
+            "no Redis is configured: set HEADRACE_REDIS_URL, or use a command that starts one "
+            "(headrace import, headrace up)"
+        )
+    client: Redis = Redis.from_url(
+        settings.redis_url.get_secret_value(),
+        socket_timeout=settings.redis_timeout_seconds,
+        socket_connect_timeout=settings.connect_timeout_seconds,
+        health_check_interval=30,
+        retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), RETRIES),
+        retry_on_error=[exceptions.ConnectionError, exceptions.TimeoutError],
+    )
+    return client
+
+
+@contextmanager
+def translated(settings: Settings) -> Iterator[None]:
+    """Turn redis-py's errors into ours, naming the address and never the password."""
+    where = address(settings.redis_url) if settings.redis_url else "Redis"
+    try:
+        yield
+    except (
+        exceptions.AuthenticationError,
+        exceptions.AuthorizationError,
+        exceptions.NoPermissionError,
+    ) as error:
+        raise UsageError(f"Redis at {where} refuses these credentials") from error
+    except exceptions.TimeoutError as error:
+        raise TimedOutError(f"Redis at {where} did not answer in time") from error
+    except exceptions.ConnectionError as error:
+        raise UnreachableError(f"Redis at {where} can't be reached: {error}") from error
+    except exceptions.InvalidResponse as error:
+        raise UnreachableError(f"what answers at {where} is no Redis") from error
+    except exceptions.NoScriptError as error:
+        # A pipeline loads its scripts once; a restart between that and its commands loses them.
+        raise TransientError(f"Redis at {where} was restarted in the middle of a call") from error
+    except exceptions.RedisError as error:
+        # Memory or disk full, read-only after a failover: someone can mend it, nothing is lost.
+        raise TransientError(f"Redis at {where} refuses the call: {error}") from error
+
+
+def text(value: object) -> str:
+    """Read a string that Redis gave as bytes (or, says its typing, as str)."""
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+async def check(client: Redis, settings: Settings) -> None:
+    """Ask Redis for a sign of life.
+
+    Raises:
+        UnreachableError: there is none within the connect time-out.
+        UsageError: it refuses the credentials.
+    """
+    try:
+        async with asyncio.timeout(settings.connect_timeout_seconds):
+            with translated(settings):
+                await client.ping()
+    except (TimeoutError, TimedOutError) as error:
+        where = address(settings.redis_url) if settings.redis_url else "Redis"
+        raise UnreachableError(
+            f"Redis at {where} did not answer within {settings.connect_timeout_seconds:g} s"
+        ) from error

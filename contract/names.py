@@ -1,0 +1,88 @@
+"""Names that producers and workers must spell alike: Redis keys, queues, the task.
+
+All keys of one collection share a hash tag (the braces), so that every atomic step finds
+its keys on one node of a Redis cluster.
+"""
+
+import re
+from dataclasses import dataclass
+
+PREFIX = "headrace"
+
+INGEST_TASK = "headrace.ingest"
+BULK_QUEUE = "headrace.bulk"
+LIVE_QUEUE = "headrace.live"
+QUEUES = (LIVE_QUEUE, BULK_QUEUE)
+"""In the order of preference of a worker that has the choice."""
+
+COLLECTIONS_KEY = f"{PREFIX}:collections"
+"""A set: the collections that have a ledger here."""
+
+_COLLECTION = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
+
+
+def is_collection_name(name: str) -> bool:
+    """Tell whether Milvus takes this as the name of a collection (letters, digits, _)."""
+    return _COLLECTION.fullmatch(name) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The Redis keys of one collection's ledger."""
+
+    collection: str
+
+    @property
+    def prefix(self) -> str:
+        """What all of them begin with."""
+        return f"{PREFIX}:{{{self.collection}}}"
+
+    def document(self, document_id: str) -> str:
+        """A hash: wanted and committed version of a document, and what is left to do."""
+        return f"{self.prefix}:document:{document_id}"
+
+    def batch(self, batch_id: str) -> str:
+        """A hash: payload and state of an unfinished batch."""
+        return f"{self.prefix}:batch:{batch_id}"
+
+    def job(self, job: str) -> str:
+        """A hash: counters of a job."""
+        return f"{self.prefix}:job:{job}"
+
+    def source(self, source: str) -> str:
+        """A sorted set: documents of a source by the last listing that saw them."""
+        return f"{self.prefix}:source:{source}"
+
+    @property
+    def sources(self) -> str:
+        """A hash: name of a source to where it was last read from."""
+        return f"{self.prefix}:sources"
+
+    @property
+    def jobs(self) -> str:
+        """A sorted set: jobs by the time they began, in ms."""
+        return f"{self.prefix}:jobs"
+
+    @property
+    def waiting(self) -> str:
+        """A sorted set: batches that nobody has claimed, by the ms from which they may be."""
+        return f"{self.prefix}:waiting"
+
+    @property
+    def leased(self) -> str:
+        """A sorted set: claimed batches by the ms at which their lease ends."""
+        return f"{self.prefix}:leased"
+
+    @property
+    def totals(self) -> str:
+        """A hash: unfinished batches, chunks and bytes."""
+        return f"{self.prefix}:totals"
+
+    @property
+    def dead(self) -> str:
+        """A hash: dead letters by their id."""
+        return f"{self.prefix}:dead"
+
+    def lock(self, what: str) -> str:
+        """A short-lived lock."""
+        return f"{self.prefix}:lock:{what}"

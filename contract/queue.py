@@ -1,0 +1,138 @@
+"""The queue: how a worker hears of a batch. Only a hint; the ledger is what counts.
+
+A message carries the collection and the id of a batch, nothing else. Losing one costs a
+few seconds (the sweeper announces the batch again), a second copy of one costs nothing.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlsplit
+
+from celery import Celery
+from kombu import Queue
+from kombu.exceptions import KombuError, OperationalError
+from kombu.transport import TRANSPORT_ALIASES
+
+from contract.errors import UnreachableError, UsageError
+from contract.names import BULK_QUEUE, INGEST_TASK, QUEUES
+from contract.settings import Settings, address
+
+REDIS_SCHEMES = frozenset({"redis", "rediss", "unix"})
+TRANSPORT = "contract.transport:Transport"
+SOCKET_TRANSPORT = "headrace"
+"""Another name of it: kombu takes the transport of a unix socket from the URL alone."""
+PUBLISH_TOGETHER = 64
+"""Messages in one round trip to the broker."""
+
+
+def make_app(settings: Settings) -> Celery:
+    """Make the Celery app of a producer or a worker.
+
+    Raises:
+        UsageError: no broker is configured.
+    """
+    url = settings.effective_broker_url
+    if url is None:
+        raise UsageError("no broker is configured: set HEADRACE_REDIS_URL")
+    app = Celery("headrace", broker=broker_url(url.get_secret_value()), set_as_current=False)
+    on_redis = urlsplit(url.get_secret_value()).scheme in REDIS_SCHEMES
+    app.conf.update(
+        task_queues=[Queue(name) for name in QUEUES],
+        task_default_queue=BULK_QUEUE,
+        task_ignore_result=True,
+        task_acks_late=False,  # the ledger's lease takes over when a task starts
+        worker_prefetch_multiplier=1,
+        worker_enable_remote_control=False,
+        worker_send_task_events=False,
+        worker_hijack_root_logger=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_connection_timeout=settings.connect_timeout_seconds,
+        broker_transport_options=_redis_options(settings) if on_redis else {},
+    )
+    if on_redis:
+        app.conf.broker_transport = TRANSPORT
+        TRANSPORT_ALIASES[SOCKET_TRANSPORT] = TRANSPORT
+    return app
+
+
+def _redis_options(settings: Settings) -> dict[str, Any]:
+    """Options without which Celery on Redis hangs or waits (measured, see ARCHITECTURE.md)."""
+    return {
+        # Only messages that were prefetched and not begun wait for this.
+        "visibility_timeout": 30,
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+        # The default of 300 s blocks all redelivery after a kill in the middle of a sweep.
+        "unacked_mutex_expire": 10,
+        # Without it a half-open connection hangs the worker for good; above BRPOP's 1 s.
+        "socket_timeout": 15,
+        "socket_connect_timeout": settings.connect_timeout_seconds,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+        "queue_order_strategy": "priority",
+    }
+
+
+def broker_url(url: str) -> str:
+    """Spell a Redis URL as kombu wants it; others stay as they are."""
+    parts = urlsplit(url)
+    if parts.scheme != "unix":
+        return url
+    query = dict(parse_qsl(parts.query))
+    user = parts.netloc.rpartition("@")[0]
+    if "password" in query:
+        user = f"{quote(query.get('username', ''))}:{quote(query['password'], safe='')}"
+    where = f"{user}@{parts.path}" if user else parts.path
+    return f"{SOCKET_TRANSPORT}+socket://{where}?virtual_host={query.get('db', '0')}"
+
+
+@contextmanager
+def _translated(app: Celery) -> Iterator[None]:
+    try:
+        yield
+    except (KombuError, OperationalError, *app.connection_for_write().connection_errors) as error:
+        where = address(app.conf.broker_url)
+        raise UnreachableError(f"the broker at {where} can't be reached: {error}") from error
+
+
+def announce(app: Celery, collection: str, batch_ids: Iterable[str]) -> None:
+    """Send a message for each batch; blocks, so call it off the event loop.
+
+    Raises:
+        UnreachableError: the broker can't be reached; how many went out is unknown, and
+            does not matter: sending again is harmless.
+    """
+    with (
+        _translated(app),
+        app.producer_or_acquire() as producer,
+        producer.batch(max_size=PUBLISH_TOGETHER),
+    ):
+        for batch_id in batch_ids:
+            app.send_task(
+                INGEST_TASK,
+                args=(collection, batch_id),
+                producer=producer,
+                queue=BULK_QUEUE,
+                argsrepr="()",
+                kwargsrepr="{}",
+            )
+
+
+def waiting_messages(app: Celery) -> int:
+    """Count messages that the broker holds, waiting or handed out and not acknowledged.
+
+    Raises:
+        UnreachableError: the broker can't be reached.
+    """
+    with _translated(app), app.connection_for_read() as connection:
+        channel = connection.default_channel
+        waiting = sum(
+            # Not passive: before the first message there is no queue, and that is no error.
+            channel.queue_declare(queue=name, durable=True, auto_delete=False).message_count
+            for name in QUEUES
+        )
+        if not hasattr(channel, "unacked_key"):
+            return int(waiting)
+        return int(waiting) + int(channel.client.hlen(channel.unacked_key))

@@ -1,0 +1,255 @@
+"""All settings of a process: one frozen object, built once by its composition root.
+
+In rising order: ``headrace.toml`` in the working folder (or the file named by
+``HEADRACE_CONFIG``), the environment (``HEADRACE_*``), the command line. All wrong settings
+are reported together, before anything starts; secrets are never printed.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+
+from contract.errors import SettingsError
+from contract.names import is_collection_name
+
+ENVIRONMENT_PREFIX = "HEADRACE_"
+CONFIG_VARIABLE = "HEADRACE_CONFIG"
+CONFIG_FILE = "headrace.toml"
+PARENT_VARIABLE = "HEADRACE_PARENT_PID"
+"""Set for child processes only: they end when this process has ended."""
+
+NOT_SETTINGS = frozenset({CONFIG_VARIABLE, PARENT_VARIABLE})
+MAX_CHUNK_CHARACTERS = 16_000
+"""So that a chunk of 4-byte characters fits Milvus' VARCHAR limit of 65,535 bytes."""
+
+LOCAL_MODEL_TOKENS = 254
+"""What the local model reads of a text: 256 positions, of which two are [CLS] and [SEP]."""
+
+Positive = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+def _collection(name: str) -> str:
+    if not is_collection_name(name):
+        raise ValueError("a name has letters, digits and _, and does not begin with a digit")
+    return name
+
+
+def _scheme(url: str) -> str:
+    """Give the scheme of a URL; the foreign error would repeat a piece of the password."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("is no URL (in a password, spell / ? # @ as %2F %3F %23 %40)") from None
+    return parts.scheme
+
+
+def _redis_url(url: SecretStr) -> SecretStr:
+    if _scheme(url.get_secret_value()) not in {"redis", "rediss", "unix"}:
+        raise ValueError("must begin with redis://, rediss:// or unix://")
+    return url
+
+
+def _broker_url(url: SecretStr) -> SecretStr:
+    if not _scheme(url.get_secret_value()):
+        raise ValueError("must be a URL, as amqp://host or redis://host")
+    return url
+
+
+def _http_url(url: str) -> str:
+    if _scheme(url) not in {"http", "https"}:
+        raise ValueError("must begin with http:// or https://")
+    return url
+
+
+class Settings(BaseModel):
+    """Every setting, with its default; the README's table is made from this class."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    collection: Annotated[str, AfterValidator(_collection)] = Field(
+        "documents", description="collection in Milvus that commands use when none is named"
+    )
+    data_folder: Path = Field(
+        Path(".headrace"), description="where the embedded servers keep their data"
+    )
+    redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = Field(
+        None, description="Redis that holds ledger and queue; unset: an embedded one"
+    )
+    broker_url: Annotated[SecretStr, AfterValidator(_broker_url)] | None = Field(
+        None, description="Celery's broker, if it is not the Redis of the ledger"
+    )
+    milvus_uri: Annotated[str, AfterValidator(_http_url)] | None = Field(
+        None, description="Milvus server; unset: an embedded one"
+    )
+    milvus_token: SecretStr | None = Field(None, description="`user:password` or API key")
+    milvus_database: str = Field("default", description="database within Milvus")
+    index_type: str = Field("AUTOINDEX", description="index of a collection made from now on")
+    metric_type: Literal["COSINE", "IP", "L2"] = Field(
+        "COSINE", description="metric of a collection made from now on"
+    )
+
+    embedding_provider: str = Field(
+        "local", description="`local`, `openai`, or `package.module:Class` of LangChain Embeddings"
+    )
+    embedding_base_url: Annotated[str, AfterValidator(_http_url)] | None = Field(
+        None, description="OpenAI-compatible endpoint; unset: OpenAI itself"
+    )
+    embedding_api_key: SecretStr | None = Field(
+        None, description="key of the endpoint; unset: `OPENAI_API_KEY`"
+    )
+    embedding_model: str = Field(
+        "text-embedding-3-small", description="model that the endpoint is asked for"
+    )
+    embedding_dimensions: Positive | None = Field(
+        None, description="dimensions asked of the model; unset: its own"
+    )
+    embedding_timeout_seconds: Seconds = Field(60.0, description="for one request")
+    embedding_threads: Positive = Field(2, description="threads of the local model, a process")
+    model_folder: Path | None = Field(
+        None, description="where the rebuilt local model is kept; unset: the user's cache"
+    )
+
+    chunk_size: Positive = Field(200, description="largest chunk, in `chunk_unit`")
+    chunk_overlap: Annotated[int, Field(ge=0)] = Field(20, description="shared by neighbours")
+    chunk_unit: Literal["characters", "tokens"] = Field(
+        "tokens", description="`characters` or `tokens`; tokens are those of the local model"
+    )
+    max_document_bytes: Positive = Field(
+        50 * 1024 * 1024, description="a larger file is reported and left out"
+    )
+
+    batch_max_chunks: Annotated[int, Field(gt=0, le=2048)] = Field(128, description="per batch")
+    batch_max_bytes: Positive = Field(1024 * 1024, description="text per batch")
+    batch_max_age_seconds: Seconds = Field(1.0, description="since the batch's first chunk")
+    max_unfinished_batches: Positive = Field(
+        2_000, description="producers wait above this many, per collection"
+    )
+    max_unfinished_bytes: Positive = Field(
+        256 * 1024 * 1024, description="likewise, payload held in Redis"
+    )
+
+    workers: Positive = Field(1, description="worker processes that a local run starts")
+    worker_concurrency: Positive = Field(8, description="batches in flight, a worker process")
+    lease_seconds: Annotated[float, Field(ge=3, le=3600)] = Field(
+        30.0, description="a worker silent for this long has lost its batches"
+    )
+    batch_timeout_seconds: Seconds = Field(600.0, description="for one batch, all stages")
+    store_timeout_seconds: Seconds = Field(30.0, description="for one call to Milvus")
+    redis_timeout_seconds: Seconds = Field(10.0, description="for one call to Redis")
+    connect_timeout_seconds: Annotated[float, Field(gt=0, le=8)] = Field(
+        5.0, description="until a server counts as unreachable"
+    )
+    drain_seconds: Seconds = Field(
+        20.0, description="after SIGTERM, before unfinished batches are given back"
+    )
+    metrics_host: str = Field("127.0.0.1", description="address that serves /metrics")
+    metrics_port: Port = Field(0, description="port of the first worker; 0: not served")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.chunk_overlap > self.chunk_size // 2:
+            raise ValueError("chunk_overlap may be at most half of chunk_size")
+        in_tokens = self.chunk_unit == "tokens"
+        local = self.embedding_provider == "local"
+        if in_tokens and local and self.chunk_size > LOCAL_MODEL_TOKENS:
+            raise ValueError(
+                f"chunk_size: the local model reads {LOCAL_MODEL_TOKENS} tokens at most"
+            )
+        if not in_tokens and self.chunk_size > MAX_CHUNK_CHARACTERS:
+            raise ValueError(f"chunk_size may be at most {MAX_CHUNK_CHARACTERS} characters")
+        return self
+
+    @property
+    def effective_broker_url(self) -> SecretStr | None:
+        """Where messages go: the broker, else the Redis of the ledger."""
+        return self.broker_url or self.redis_url
+
+    def environment(self) -> dict[str, str]:
+        """Spell every setting as a variable for a child, which then has no other from a file."""
+        variables = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, SecretStr):
+                value = value.get_secret_value()
+            variables[ENVIRONMENT_PREFIX + name.upper()] = "" if value is None else str(value)
+        return variables
+
+
+def load_settings(
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    **overrides: Any,
+) -> Settings:
+    """Read all settings.
+
+    Args:
+        environment: variables; the process's own when None.
+        folder: where ``headrace.toml`` may lie; the working folder when None.
+        overrides: from the command line; None means not given.
+
+    Raises:
+        SettingsError: names every wrong setting, without secret values.
+    """
+    variables = os.environ if environment is None else environment
+    values, origins = _from_file(variables, folder or Path.cwd())
+    for variable, text in variables.items():
+        if variable.startswith(ENVIRONMENT_PREFIX) and variable not in NOT_SETTINGS:
+            name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+            if text or name in values:
+                values[name], origins[name] = text or None, variable
+    for name, value in overrides.items():
+        if value is not None:
+            values[name], origins[name] = value, f"--{name.replace('_', '-')}"
+    values = {name: value for name, value in values.items() if value is not None}
+    if "embedding_api_key" not in values and variables.get("OPENAI_API_KEY"):
+        values["embedding_api_key"] = variables["OPENAI_API_KEY"]
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(tuple(_problem(item, origins) for item in error.errors())) from None
+
+
+def _from_file(variables: Mapping[str, str], folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    named = variables.get(CONFIG_VARIABLE)
+    path = Path(named) if named else folder / CONFIG_FILE
+    if not named and not path.exists():
+        return {}, {}
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError((f"{path}: {error}",)) from error
+    return values, {name: f"{name} in {path}" for name in values}
+
+
+def _problem(item: Any, origins: Mapping[str, str]) -> str:
+    """Say where a wrong setting was given and what is wrong, without its value."""
+    name = str(item["loc"][0]) if item["loc"] else ""
+    what = str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        what = "there is no such setting"
+    return f"{origins.get(name, name)}: {what}" if name else what
+
+
+def address(url: str | SecretStr) -> str:
+    """Give a URL without user and password, for messages and logs."""
+    text = url.get_secret_value() if isinstance(url, SecretStr) else url
+    scheme, _, rest = text.partition("://")
+    # By hand: a password may hold what ends an authority ("#", "/") where nobody quoted it.
+    return f"{scheme}://{re.split('[?#]', rest.rpartition('@')[2])[0]}"

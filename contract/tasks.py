@@ -1,0 +1,18 @@
+"""Ending tasks of an event loop."""
+
+import asyncio
+
+AGAIN_SECONDS = 1.0
+
+
+async def end(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait until it is done, whatever it raises.
+
+    Asked again until it obeys: redis-py 8 swallows a cancellation that comes at the moment
+    when it opens a connection.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=AGAIN_SECONDS)
+    if not task.cancelled():
+        task.exception()  # seen: the loop need not warn of it
