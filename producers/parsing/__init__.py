@@ -1,0 +1,1 @@
+"""Bytes in, documents out: ``formats`` picks the parser, ``encoding`` makes bytes into text."""

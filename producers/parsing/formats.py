@@ -1,0 +1,74 @@
+"""Which parser reads which file, and how it makes a document of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from contract.errors import DocumentError
+from producers.document import Document, Reading, Reason
+from producers.parsing import markdown, restructuredtext, text
+from producers.parsing.encoding import decode
+
+
+@dataclass(frozen=True, slots=True)
+class Parser:
+    """One way to read a text."""
+
+    name: str
+    version: int
+    """Goes up whenever the same bytes may give another document: these are then cut anew."""
+    read: Callable[[str], Reading]
+
+    @property
+    def fingerprint(self) -> str:
+        """Name the parser and its version, for a content's fingerprint."""
+        return f"{self.name}-{self.version}"
+
+
+TEXT: Final = Parser("text", 1, text.read)
+MARKDOWN: Final = Parser("markdown", 1, markdown.read)
+RESTRUCTUREDTEXT: Final = Parser("restructuredtext", 1, restructuredtext.read)
+
+PARSERS: Final = {
+    "": TEXT,  # README, LICENSE, Makefile
+    ".txt": TEXT,
+    ".text": TEXT,
+    ".log": TEXT,
+    ".md": MARKDOWN,
+    ".markdown": MARKDOWN,
+    ".rst": RESTRUCTUREDTEXT,
+    ".rest": RESTRUCTUREDTEXT,
+}
+"""By the lower-case suffix of the file's name, with its dot."""
+
+
+def parser_for(key: str) -> Parser | None:
+    """Give the parser for a key, by the suffix of its last component; None if there is none."""
+    name = key.rpartition("/")[2].lstrip(".")
+    _, dot, suffix = name.rpartition(".")
+    return PARSERS.get((dot + suffix).lower() if dot else "")
+
+
+def parse(key: str, key_bytes: bytes, data: bytes) -> Document:
+    """Make a document of the bytes of a listed item.
+
+    Its metadata are `path` (the key), `title`, `format` and what the format adds; the same
+    bytes under the same key always give the same.
+
+    Raises:
+        DocumentError: no parser knows the type, or the bytes are binary, undecodable or blank.
+    """
+    parser = parser_for(key)
+    if parser is None:
+        raise DocumentError(Reason.UNKNOWN_TYPE, "no parser knows files of this name")
+    content = decode(data)
+    if not content or content.isspace():
+        raise DocumentError(Reason.EMPTY, "there is no text in it")
+    reading = parser.read(content)
+    metadata = {
+        **reading.metadata,
+        "path": key,
+        "title": reading.title or key.rpartition("/")[2],
+        "format": parser.name,
+    }
+    return Document(key, key_bytes, content, metadata, reading.outline, parser.name)

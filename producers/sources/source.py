@@ -1,0 +1,37 @@
+"""What a producer needs of a source."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from producers.document import Document, Entry, Omission
+
+
+class Source(Protocol):
+    """Where documents come from. A new kind of source is a new file beside this one."""
+
+    name: str
+    """Stable: with a document's key it makes the document's id."""
+
+    @property
+    def origin(self) -> str:
+        """Where the documents lie, for people; another place under the same name is asked about."""
+
+    def listing(self) -> Iterator[Entry | Omission]:
+        """List all documents; blocks, so it is iterated in a thread."""
+
+    async def read(self, entry: Entry, max_bytes: int) -> bytes:
+        """Give the bytes of one document.
+
+        Raises:
+            DocumentError: it can't be had.
+        """
+
+    def fingerprint(self, entry: Entry) -> str:
+        """Name the parser that ``parse`` will use, with its version."""
+
+    def parse(self, entry: Entry, data: bytes) -> Document:
+        """Make a document of the bytes; may take long, so it is called in a thread.
+
+        Raises:
+            DocumentError: the bytes can't be parsed, or hold no text.
+        """

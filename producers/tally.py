@@ -1,0 +1,58 @@
+"""What a producer has seen so far."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from contract.ledger.records import Outcome
+from producers.document import Omission
+
+KEPT_OMISSIONS = 1_000
+"""How many omissions of each kind, failed and on purpose, are kept by name; all are counted."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts and names, for the job's record and the summary."""
+
+    listed: int = 0
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    skipped: int = 0
+    failed: int = 0
+    source_bytes: int = 0
+    omissions: list[Omission] = field(default_factory=list)
+    failures: list[Omission] = field(default_factory=list)
+    """Failed omissions that are not in the ledger yet; the producer empties this."""
+    awaited_jobs: set[str] = field(default_factory=set)
+    """Earlier jobs whose documents this one found promised and not through."""
+
+    def omit(self, omission: Omission) -> None:
+        """Count something that is listed and will not become a document."""
+        if omission.failed:
+            self.failed += 1
+            self.failures.append(omission)
+        else:
+            self.skipped += 1
+        if (self.failed if omission.failed else self.skipped) <= KEPT_OMISSIONS:
+            self.omissions.append(omission)
+
+    def count_outcome(self, outcome: Outcome, job: str) -> None:
+        """Count what the ledger said of a document."""
+        self.outcomes[outcome] += 1
+        if outcome is Outcome.PENDING:
+            self.awaited_jobs.add(job)
+
+    @property
+    def promised(self) -> int:
+        """Documents to which the ledger gave a version."""
+        return self.outcomes[Outcome.NEW] + self.outcomes[Outcome.CHANGED]
+
+    def counters(self) -> dict[str, int]:
+        """Give the counters that belong to the producer alone, as the job keeps them."""
+        return {
+            "documents_listed": self.listed,
+            "documents_unchanged": self.outcomes[Outcome.UNCHANGED],
+            "documents_pending": self.outcomes[Outcome.PENDING],
+            "documents_skipped": self.skipped,
+            "documents_unreadable": self.failed,
+            "source_bytes": self.source_bytes,
+        }
