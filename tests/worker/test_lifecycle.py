@@ -1,0 +1,144 @@
+"""How a worker process begins, drains and ends, in this process."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import AsyncIterator
+
+import pytest
+from pymilvus import MilvusClient
+from redis.asyncio import Redis
+
+from contract.errors import UsageError
+from contract.ledger.records import ClaimState
+from contract.queue import make_app
+from contract.settings import Settings
+from tests.servers.endpoint import FakeEndpoint
+from tests.servers.redis import free_port
+from tests.worker.shop import Shop
+from worker.lifecycle import WorkerProcess, worker_id_prefix
+
+
+@pytest.fixture
+def all_settings(lite_settings: Settings, endpoint: FakeEndpoint) -> Settings:
+    """Give settings of a worker that has everything it needs."""
+    changes = {
+        "embedding_provider": "openai",
+        "embedding_base_url": endpoint.url,
+        "embedding_api_key": "no-key",
+        "embedding_dimensions": 384,
+        "drain_seconds": 0.1,
+    }
+    return Settings.model_validate(lite_settings.model_dump() | changes)
+
+
+@pytest.fixture
+def shop(redis: Redis, lite_client: MilvusClient, collection: str) -> Shop:
+    """Give a shop on empty servers."""
+    return Shop(redis, lite_client, collection)
+
+
+@pytest.fixture
+async def process(all_settings: Settings) -> AsyncIterator[WorkerProcess]:
+    """Start a worker's inside, and stop it at the end."""
+    process = WorkerProcess(all_settings, make_app(all_settings))
+    await asyncio.to_thread(process.start)
+    yield process
+    if not process._closing:
+        await asyncio.to_thread(process.stop)
+
+
+def outcomes(process: WorkerProcess) -> dict[str, float]:
+    """Read how many batches ended in which way."""
+    (family,) = process.metrics.batches.collect()
+    return {
+        sample.labels["outcome"]: sample.value
+        for sample in family.samples
+        if sample.name.endswith("_total") and sample.value
+    }
+
+
+async def test_a_batch_is_ingested_from_a_thread(process: WorkerProcess, shop: Shop) -> None:
+    """The call that Celery's thread makes returns when the batch is finished."""
+    batch_id = await shop.order(one="a b")
+    await asyncio.to_thread(process.ingest, shop.collection, batch_id)
+    assert shop.rows() == {"one": ["a", "b"]}
+    assert outcomes(process) == {"finished": 1}
+    assert process.health()["ok"]
+
+
+async def test_who_drains_claims_nothing(process: WorkerProcess, shop: Shop) -> None:
+    """A message that comes after the drain began is left to others."""
+    batch_id = await shop.order(one="a b")
+    process.drain()
+    await asyncio.to_thread(process.ingest, shop.collection, batch_id)
+    assert outcomes(process) == {}
+    assert process.health()["draining"]
+    assert (await shop.ledger.claim(batch_id, "next", 1.0)).state is ClaimState.CLAIMED
+
+
+async def test_the_end_of_the_drain_does_not_cut_the_closing_short(process: WorkerProcess) -> None:
+    """Clients are closed to the last, also when the time to drain ends meanwhile."""
+    closed = threading.Event()
+
+    async def close_slowly() -> None:
+        await asyncio.sleep(0.3)
+        closed.set()
+
+    process._clients.push_async_callback(close_slowly)
+    process.drain()
+    await asyncio.to_thread(process.stop)
+    assert closed.is_set()
+
+
+async def test_one_client_that_can_not_close_does_not_keep_the_others_open(
+    process: WorkerProcess,
+) -> None:
+    """Whatever fails at the end, the rest is closed, and the loop's thread ends."""
+    closed = threading.Event()
+
+    async def close() -> None:
+        closed.set()
+
+    async def fail() -> None:
+        raise ConnectionError("already gone")
+
+    process._clients.push_async_callback(close)
+    process._clients.push_async_callback(fail)
+    with pytest.raises(ConnectionError):
+        await asyncio.to_thread(process.stop)
+    assert closed.is_set()
+    assert process._loop is not None
+    assert not process._loop._thread.is_alive()
+
+
+async def test_an_outage_of_redis_ends_no_task_with_an_error(
+    all_settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A batch whose ledger is away counts as lost; its lease runs out by itself."""
+    path = tmp_path_factory.mktemp("nobody") / "redis.sock"
+    changes = {"redis_url": f"unix://{path}", "redis_timeout_seconds": 0.2}
+    settings = Settings.model_validate(all_settings.model_dump() | changes)
+    process = WorkerProcess(settings, make_app(settings))
+    await asyncio.to_thread(process.start)
+    await asyncio.to_thread(process.ingest, "shelf", "batch")
+    assert outcomes(process) == {"lost": 1}
+    await asyncio.to_thread(process.stop)
+
+
+def test_a_port_that_is_taken_is_told_at_the_start(all_settings: Settings) -> None:
+    """A worker that could not be watched does not run."""
+    with socket.socket() as other:
+        port = free_port()
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        settings = all_settings.model_copy(update={"metrics_port": port})
+        process = WorkerProcess(settings, make_app(settings))
+        with pytest.raises(UsageError, match=str(port)):
+            process.start()
+        process.stop()
+
+
+def test_an_owner_names_its_machine_and_process() -> None:
+    """Whoever started workers can tell which leases were theirs."""
+    assert worker_id_prefix(4711) == f"{socket.gethostname()}:4711:"

@@ -1,0 +1,121 @@
+"""The metrics of a worker, by Prometheus' conventions."""
+
+import re
+
+import pytest
+from prometheus_client import CollectorRegistry, Metric, generate_latest
+
+from contract import errors
+from worker.metrics import ERROR_REASONS, Metrics
+from worker.outcome import Ingested, Outcome, Stage
+
+BASE_UNITS = ("seconds", "bytes")
+OTHER_UNITS = re.compile(
+    r"_(ms|milliseconds|micros|minutes|hours|kb|mb|kilobytes|megabytes|percent)(_|$)"
+)
+
+
+def metrics() -> tuple[Metrics, list[Metric]]:
+    """Give new metrics and what they show before anything has happened."""
+    made = Metrics(CollectorRegistry())
+    return made, list(made.registry.collect())
+
+
+def value(made: Metrics, name: str, **labels: str) -> float | None:
+    """Read one sample."""
+    return made.registry.get_sample_value(name, labels)
+
+
+def test_names_follow_the_conventions() -> None:
+    """Every name begins with headrace_, is in base units, and counters end in _total."""
+    _, families = metrics()
+    assert families
+    for family in families:
+        assert re.fullmatch(r"headrace_[a-z][a-z_]*[a-z]", family.name), family.name
+        assert not OTHER_UNITS.search(family.name), family.name
+        assert family.documentation.endswith("."), family.name
+        if family.type == "histogram":
+            assert family.name.endswith(BASE_UNITS)
+        names = {sample.name for sample in family.samples}
+        if family.type == "counter":
+            assert f"{family.name}_total" in names
+        else:
+            assert not any(name.endswith("_total") for name in names), names
+
+
+def test_every_series_is_there_from_the_start() -> None:
+    """No event creates a series, so that increase() never misses the first."""
+    made, _ = metrics()
+    before = series(made)
+    for outcome in Outcome:
+        for stage in Stage:
+            for reason in (*ERROR_REASONS, "SomethingNew"):
+                made.observe(
+                    Ingested(
+                        outcome, dead=(reason,), seconds={stage: 1.0}, retries={(stage, reason): 1}
+                    )
+                )
+    assert series(made) == before
+
+
+def series(made: Metrics) -> set[str]:
+    """Name all series."""
+    lines = generate_latest(made.registry).decode().splitlines()
+    return {line.rpartition(" ")[0] for line in lines if not line.startswith("#")}
+
+
+def test_reasons_are_errors_that_exist() -> None:
+    """Each reason but `other` is the name of an error of the tree."""
+    for reason in ERROR_REASONS:
+        assert reason == "other" or issubclass(getattr(errors, reason), errors.HeadraceError)
+
+
+def test_a_finished_batch_is_counted() -> None:
+    """Chunks, documents, tokens, bytes, stage times, retries and dead parts add up."""
+    made, _ = metrics()
+    made.observe(
+        Ingested(
+            Outcome.FINISHED,
+            chunks=3,
+            documents=2,
+            dead=("StoreRejectedError",),
+            tokens=40,
+            text_bytes=500,
+            seconds={Stage.EMBED: 0.2},
+            retries={(Stage.EMBED, "ThrottledError"): 4},
+        )
+    )
+    assert value(made, "headrace_chunks_total") == 3
+    assert value(made, "headrace_documents_total") == 2
+    assert value(made, "headrace_embedding_tokens_total") == 40
+    assert value(made, "headrace_text_bytes_total") == 500
+    assert value(made, "headrace_batches_total", outcome="finished") == 1
+    assert value(made, "headrace_dead_parts_total", reason="StoreRejectedError") == 1
+    assert value(made, "headrace_errors_total", stage="embed", reason="ThrottledError") == 4
+    assert value(made, "headrace_stage_duration_seconds_sum", stage="embed") == 0.2
+
+
+@pytest.mark.parametrize("outcome", [Outcome.LOST, Outcome.GIVEN_BACK])
+def test_chunks_of_an_unfinished_batch_do_not_count(outcome: Outcome) -> None:
+    """They will be counted when the batch is finished."""
+    made, _ = metrics()
+    made.observe(Ingested(outcome, chunks=3))
+    assert value(made, "headrace_chunks_total") == 0
+    assert value(made, "headrace_batches_total", outcome=outcome.value) == 1
+
+
+def test_a_dropped_message_counts_as_that_alone() -> None:
+    """A copy of a message is no work."""
+    made, _ = metrics()
+    made.observe(Ingested(Outcome.DROPPED, chunks=3, seconds={Stage.EMBED: 1.0}))
+    assert value(made, "headrace_batches_total", outcome="dropped") == 1
+    assert value(made, "headrace_stage_duration_seconds_count", stage="embed") == 0
+
+
+def test_the_loop_is_asked_at_every_scrape() -> None:
+    """The lag that is shown is the one of now."""
+    made, _ = metrics()
+    lags = iter([0.25, 0.5])
+    made.watch_loop(lambda: next(lags))
+    assert value(made, "headrace_event_loop_lag_seconds") == 0.25
+    assert value(made, "headrace_event_loop_lag_seconds") == 0.5

@@ -1,0 +1,329 @@
+"""Writing to Milvus."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pymilvus import MilvusClient
+from redis.asyncio import Redis
+
+from contract.batch import Chunk, Part
+from contract.errors import (
+    CollectionGoneError,
+    StoreRejectedError,
+    TransientError,
+    UnreachableError,
+)
+from contract.settings import Settings
+from tests.servers.milvus import milvus_lite
+from worker.collections import ensure_collection
+from worker.embedding.embedder import ModelIdentity
+from worker.milvus import connect
+from worker.store import MilvusStore, rows_of
+
+MODEL = ModelIdentity("mill", "", 4)
+LONGEST_BYTES = 65_535
+GRAIN = "\N{EAR OF RICE}"  # 4 bytes
+
+
+def part(*texts: str, **metadata: Any) -> Part:
+    """Make a part of a document with these texts."""
+    return Part(
+        document_id="d" * 32,
+        source="books",
+        version=1_700_000_000_000,
+        content_hash="c" * 32,
+        chunk_count=len(texts),
+        first=0,
+        chunks=tuple(Chunk(key=f"k{at}", text=text) for at, text in enumerate(texts)),
+        metadata=metadata,
+    )
+
+
+def vectors(number: int, dimension: int = 4) -> NDArray[np.float32]:
+    """Make vectors that differ."""
+    return np.eye(number, dimension, dtype=np.float32) + np.float32(0.1)
+
+
+@pytest.fixture
+async def store(
+    client: MilvusClient, redis: Redis, milvus_settings: Settings, collection: str
+) -> AsyncIterator[MilvusStore]:
+    """Open the store of a new collection."""
+    physical = await ensure_collection(client, redis, milvus_settings, collection, MODEL)
+    store = await MilvusStore.open(client, physical, milvus_settings)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def stored(
+    store: MilvusStore, client: MilvusClient, collection: str
+) -> Callable[[], list[dict[str, Any]]]:
+    """Read all rows of the collection, in the order of their ids."""
+
+    def read() -> list[dict[str, Any]]:
+        rows = client.query(
+            collection,
+            filter="ordinal >= 0",
+            output_fields=["*"],
+            limit=10_000,
+            consistency_level="Strong",
+        )
+        return sorted(rows, key=lambda row: str(row["chunk_id"]))
+
+    return read
+
+
+Stored = Callable[[], list[dict[str, Any]]]
+
+
+async def test_writing_twice_is_writing_once(store: MilvusStore, stored: Stored) -> None:
+    """A repeated write leaves each row once, with the newer values."""
+    await store.upsert(rows_of(part("one", "two")), vectors(2))
+    await store.upsert(rows_of(part("one", "changed")), vectors(2))
+    assert [row["text"] for row in stored()] == ["one", "changed"]
+
+
+async def test_a_row_has_all_that_rebuilds_the_ledger(store: MilvusStore, stored: Stored) -> None:
+    """Ids, version, hashes, counts, headings and metadata come back as they were given."""
+    chunk = Chunk(key="k", text="grain", start=7, headings=("Mill", "Wheel"))
+    whole = msgspec.structs.replace(part("grain", path="mill.md"), chunks=(chunk,))
+    await store.upsert(rows_of(whole), vectors(1))
+    (row,) = stored()
+    assert np.allclose(row.pop("vector"), vectors(1)[0])
+    assert row == {
+        "chunk_id": f"{whole.document_id}:{whole.version}:0",
+        "chunk_key": "k",
+        "document_id": whole.document_id,
+        "source": "books",
+        "version": whole.version,
+        "ordinal": 0,
+        "content_hash": whole.content_hash,
+        "text": "grain",
+        "chunk_count": 1,
+        "headings": ["Mill", "Wheel"],
+        "start": 7,
+        "path": "mill.md",
+    }
+
+
+TEXTS = (
+    "",
+    "a\0b",
+    "naïve Straße 水車 \N{FAMILY}\N{ZERO WIDTH JOINER}\N{COMBINING ACUTE ACCENT}\u202e",
+    'it\'s "quoted" \\ and\nbroken',
+    "x" * LONGEST_BYTES,
+    GRAIN * (LONGEST_BYTES // 4),
+)
+
+
+async def test_text_comes_back_as_it_was(store: MilvusStore, stored: Stored) -> None:
+    """Any text up to the limit in bytes is stored unchanged."""
+    await store.upsert(rows_of(part(*TEXTS)), vectors(len(TEXTS)))
+    assert tuple(row["text"] for row in stored()) == TEXTS
+
+
+async def test_metadata_may_be_any_json(store: MilvusStore, stored: Stored) -> None:
+    """Nested values, odd keys and long integers come back as they were."""
+    metadata: dict[str, Any] = {
+        "deep": {"list": [1, 2.5, None, {"word": "水車"}], "empty": {}},
+        "a.b": 1,
+        "with space": True,
+        "": "empty",
+        "big": 2**63 - 1,
+        "small": -(2**63),
+    }
+    await store.upsert(rows_of(part("grain", **metadata)), vectors(1))
+    (row,) = stored()
+    assert {key: row[key] for key in metadata} == metadata
+
+
+async def test_metadata_can_not_take_our_fields(store: MilvusStore, stored: Stored) -> None:
+    """Our own fields win over metadata of the same name, also over Milvus' own."""
+    names = ("chunk_id", "chunk_key", "document_id", "source", "version", "ordinal")
+    theirs = dict.fromkeys((*names, "content_hash", "text", "vector", "$meta"), "theirs")
+    await store.upsert(rows_of(part("grain", **theirs, chunk_count=99, start=99)), vectors(1))
+    (row,) = stored()
+    assert "theirs" not in [value for key, value in row.items() if key != "vector"]
+    assert (row["text"], row["chunk_count"], row["start"]) == ("grain", 1, 0)
+
+
+MISFITS: dict[str, dict[str, Any]] = {
+    "text too long": {"chunks": (Chunk(key="k", text="x" * (LONGEST_BYTES + 1)),)},
+    "no UTF-8": {"chunks": (Chunk(key="k", text="\ud800"),)},
+    "source too long": {"source": "s" * 1025},
+    "bytes in metadata": {"metadata": {"bytes": b"x"}},
+    "bytes deep in metadata": {"metadata": {"deep": [{"bytes": b"x"}]}},
+    "a key that is no string": {"metadata": {"keys": {1: 2}}},
+    "metadata no UTF-8": {"metadata": {"surrogate": "\ud800"}},
+}
+
+
+async def test_a_row_that_does_not_fit_is_refused(store: MilvusStore, stored: Stored) -> None:
+    """What would be refused again is a refusal, and nothing of that call is written."""
+    good = rows_of(msgspec.structs.replace(part("good"), first=1))
+    for changes in MISFITS.values():
+        odd = rows_of(msgspec.structs.replace(part("grain"), **changes))
+        with pytest.raises(StoreRejectedError):
+            await store.upsert(odd + good, vectors(2))
+    for dimension in (3, 5, 8):
+        with pytest.raises(StoreRejectedError):
+            await store.upsert(good, vectors(1, dimension))
+    assert stored() == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("milvus_uri", ["server"], indirect=True)
+async def test_the_server_counts_bytes(store: MilvusStore, stored: Stored) -> None:
+    """4-byte characters above the limit, infinite vectors and too much metadata are refused."""
+    with pytest.raises(StoreRejectedError, match="max length"):
+        await store.upsert(rows_of(part(GRAIN * (LONGEST_BYTES // 4 + 1))), vectors(1))
+    with pytest.raises(StoreRejectedError, match="infinity"):
+        await store.upsert(rows_of(part("grain")), np.full((1, 4), np.inf, np.float32))
+    with pytest.raises(StoreRejectedError, match="dynamic field"):
+        await store.upsert(rows_of(part("grain", big="x" * 70_000)), vectors(1))
+    assert stored() == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("milvus_uri", ["server"], indirect=True)
+async def test_a_message_over_the_server_s_limit_is_refused(store: MilvusStore) -> None:
+    """Halving it helps, waiting does not."""
+    whole = part(*["x" * 65_000] * 1_100)
+    with pytest.raises(StoreRejectedError, match="larger than max"):
+        await store.upsert(rows_of(whole), np.ones((1_100, 4), np.float32))
+
+
+async def test_many_rows_are_deleted_and_others_stay(store: MilvusStore, stored: Stored) -> None:
+    """More ids than one call takes, among them absent ones; the rest is untouched."""
+    rows = rows_of(part(*[f"text {at}" for at in range(1_205)]))
+    await store.upsert(rows, np.ones((1_205, 4), np.float32))
+    absent = [f"{'e' * 32}:1:{at}" for at in range(1_500)]
+    await store.delete([row.chunk_id for row in rows[5:]] + absent)
+    assert [row["text"] for row in stored()] == [f"text {at}" for at in range(5)]
+
+
+async def test_deleting_nothing_is_no_call(store: MilvusStore) -> None:
+    """No ids, no error; ids that were never there, neither, and twice neither."""
+    await store.delete([])
+    for _ in range(2):
+        await store.delete(["absent"])
+
+
+async def test_a_dropped_collection_is_noticed(
+    store: MilvusStore, client: MilvusClient, collection: str, milvus_settings: Settings
+) -> None:
+    """Writes and deletes say that the collection is gone, and the store remembers."""
+    await store.upsert(rows_of(part("grain")), vectors(1))
+    other = connect(milvus_settings)
+    other.drop_collection(f"{collection}_1")
+    other.close()
+    assert not store.is_gone
+    with pytest.raises(CollectionGoneError):
+        await store.upsert(rows_of(part("grain")), vectors(1))
+    assert store.is_gone
+    store.is_gone = False
+    with pytest.raises(CollectionGoneError):
+        await store.delete(["absent"])
+    assert store.is_gone
+
+
+async def test_one_store_takes_many_writes_at_once(store: MilvusStore, stored: Stored) -> None:
+    """Concurrent writes through one store do not mix up their vectors."""
+
+    async def write(at: int) -> None:
+        row = rows_of(msgspec.structs.replace(part(f"text {at}"), first=at))
+        await store.upsert(row, np.full((1, 4), at, np.float32))
+
+    await asyncio.gather(*(write(at) for at in range(1, 40)))
+    rows = stored()
+    assert len(rows) == 39
+    assert all(np.allclose(row["vector"], row["ordinal"]) for row in rows)
+
+
+async def test_writing_does_not_hold_the_loop(store: MilvusStore) -> None:
+    """While a batch is written, other coroutines go on."""
+    rows = rows_of(part(*[f"text {at} " * 20 for at in range(128)]))
+    writing = asyncio.create_task(store.upsert(rows, np.ones((128, 4), np.float32)))
+    longest = 0.0
+    while not writing.done():
+        begun = time.monotonic()
+        await asyncio.sleep(0.001)
+        longest = max(longest, time.monotonic() - begun)
+    await writing
+    assert longest < 0.25
+
+
+async def test_a_server_that_went_away_and_came_back(
+    redis: Redis, settings: Settings, tmp_path: Path, collection: str
+) -> None:
+    """Its absence is told at once, and the same store goes on when it is back."""
+    rows = rows_of(part("grain"))
+    with milvus_lite(tmp_path / "milvus") as server:
+        settings = settings.model_copy(update={"milvus_uri": server.uri})
+        client = await asyncio.to_thread(connect, settings)
+        physical = await ensure_collection(client, redis, settings, collection, MODEL)
+        store = await MilvusStore.open(client, physical, settings)
+        await store.upsert(rows, vectors(1))
+        server.kill()
+        for call in both(store):
+            begun = time.monotonic()
+            with pytest.raises(UnreachableError, match=server.uri):
+                await call()
+            assert time.monotonic() - begun < 2
+        server.start()
+        await until_it_works(lambda: store.upsert(rows, vectors(1)))
+        await until_it_works(lambda: store.delete(["absent"]))
+        await store.close()
+        client.close()
+
+
+def both(store: MilvusStore) -> tuple[Callable[[], Awaitable[None]], ...]:
+    """Give the two kinds of calls."""
+    rows = rows_of(part("grain"))
+    return (lambda: store.upsert(rows, vectors(1)), lambda: store.delete(["absent"]))
+
+
+async def until_it_works(call: Callable[[], Awaitable[None]]) -> None:
+    """Call until it works."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            await call()
+        except TransientError:
+            assert time.monotonic() < deadline, "the store never came back"
+            await asyncio.sleep(0.05)
+        else:
+            return
+
+
+async def test_a_server_that_hangs_runs_into_the_time_out(
+    redis: Redis, settings: Settings, tmp_path: Path, collection: str
+) -> None:
+    """Writes and deletes end after the time-out, without a word whether they took effect."""
+    rows = rows_of(part("grain"))
+    with milvus_lite(tmp_path / "milvus") as server:
+        changes = {"milvus_uri": server.uri, "store_timeout_seconds": 5.0}
+        settings = settings.model_copy(update=changes)
+        client = await asyncio.to_thread(connect, settings)
+        physical = await ensure_collection(client, redis, settings, collection, MODEL)
+        hasty = settings.model_copy(update={"store_timeout_seconds": 0.3})
+        store = await MilvusStore.open(client, physical, hasty)
+        server.send(signal.SIGSTOP)
+        for call in both(store):
+            begun = time.monotonic()
+            with pytest.raises(TransientError):
+                await call()
+            assert 0.25 < time.monotonic() - begun < 2
+        server.send(signal.SIGCONT)
+        await until_it_works(lambda: store.upsert(rows, vectors(1)))
+        await store.close()
+        client.close()

@@ -1,0 +1,1 @@
+"""Texts to vectors: the local model and the adapters to embedding endpoints."""

@@ -1,0 +1,95 @@
+"""One event loop in a thread of its own, and the bridge to it from Celery's threads."""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+BEAT_SECONDS = 0.5
+
+
+class LoopThread:
+    """An event loop that runs until it is stopped.
+
+    Attributes:
+        lag_seconds: how late the loop's last beat was.
+    """
+
+    def __init__(self) -> None:
+        """Start the thread."""
+        self.lag_seconds = 0.0
+        self._beaten = time.monotonic()
+        self._loop = asyncio.new_event_loop()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._thread = threading.Thread(target=self._run, name="headrace-loop", daemon=True)
+        self._thread.start()
+
+    def run(self, coroutine: Coroutine[Any, Any, T], timeout_seconds: float | None = None) -> T:
+        """Run a coroutine on the loop and wait for it, from another thread.
+
+        Raises:
+            TimeoutError: it took too long, and was cancelled.
+        """
+        future = asyncio.run_coroutine_threadsafe(self._tracked(coroutine), self._loop)
+        try:
+            return future.result(timeout_seconds)
+        except BaseException:
+            # A waiting side that gives up must not leave the coroutine running.
+            future.cancel()
+            raise
+
+    def cancel_all(self) -> None:
+        """Cancel everything that was given to :meth:`run`; may be called from any thread."""
+
+        def cancel() -> None:
+            for task in self._tasks:
+                task.cancel()
+
+        self._loop.call_soon_threadsafe(cancel)
+
+    def call_later(self, seconds: float, call: Any) -> None:
+        """Call something on the loop after a while; may be called from any thread."""
+        self._loop.call_soon_threadsafe(self._loop.call_later, seconds, call)
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long ago the loop last showed a sign of life."""
+        return max(0.0, time.monotonic() - self._beaten - BEAT_SECONDS)
+
+    def stop(self) -> None:
+        """End the loop and its thread."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=10)
+
+    async def _tracked(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine runs in a task
+        self._tasks.add(task)
+        try:
+            return await coroutine
+        finally:
+            self._tasks.discard(task)
+
+    async def _beat(self) -> None:
+        while True:
+            begun = time.monotonic()
+            await asyncio.sleep(BEAT_SECONDS)
+            self._beaten = time.monotonic()
+            self.lag_seconds = max(0.0, self._beaten - begun - BEAT_SECONDS)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        beat = self._loop.create_task(self._beat())
+        self._loop.run_forever()
+        beat.cancel()
+        left = [task for task in asyncio.all_tasks(self._loop) if not task.done()]
+        for task in left:
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.close()

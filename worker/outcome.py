@@ -1,0 +1,69 @@
+"""What happened to a batch, as a value; ``metrics`` turns it into samples."""
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """How a worker's dealings with a batch ended."""
+
+    FINISHED = "finished"
+    DROPPED = "dropped"
+    """A copy of a message, or someone else's batch."""
+    LOST = "lost"
+    """The lease ended first; someone else has it."""
+    GIVEN_BACK = "given_back"
+    """It failed for now and will be tried again."""
+
+
+class Stage(StrEnum):
+    """What a worker does with a batch."""
+
+    EMBED = "embed"
+    WRITE = "write"
+    DELETE = "delete"
+    COMMIT = "commit"
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What happened to one batch."""
+
+    outcome: Outcome
+    reason: str = ""
+    chunks: int = 0
+    documents: int = 0
+    """Documents that became searchable with this batch."""
+    dead: tuple[str, ...] = ()
+    """For each dead part the name of the error."""
+    tokens: int = 0
+    text_bytes: int = 0
+    seconds: Mapping[Stage, float] = field(default_factory=dict)
+    retries: Mapping[tuple[Stage, str], int] = field(default_factory=dict)
+
+
+class Stopwatch:
+    """Adds up the time of each stage, and counts its retries."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        """Use a clock that does not jump."""
+        self._now = now
+        self.seconds: dict[Stage, float] = {}
+        self.retries: Counter[tuple[Stage, str]] = Counter()
+
+    @contextlib.contextmanager
+    def measured(self, stage: Stage) -> Iterator[None]:
+        """Add the time of the block to a stage, also when it fails."""
+        begun = self._now()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + self._now() - begun
+
+    def count_retry(self, stage: Stage, reason: str) -> None:
+        """Count one failed attempt of a stage."""
+        self.retries[stage, reason] += 1

@@ -1,0 +1,187 @@
+"""Writing to Milvus, by langchain-milvus' ``aupsert``."""
+
+import asyncio
+import contextlib
+import copy
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
+from langchain_milvus import Milvus
+from numpy.typing import NDArray
+from pymilvus import MilvusClient
+
+from contract.batch import Part
+from contract.errors import CollectionGoneError
+from contract.ids import chunk_ids
+from contract.settings import Settings
+from worker.collections import PRIMARY_FIELD, RESERVED_FIELDS, TEXT_FIELD, VECTOR_FIELD
+from worker.milvus import connection_arguments, translated
+
+IDS_IN_ONE_DELETE = 1_000
+DYNAMIC_FIELD = "$meta"
+"""Where Milvus keeps metadata: pymilvus chokes on a key of this name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One chunk on its way to Milvus."""
+
+    chunk_id: str
+    document: Document
+
+
+def rows_of(part: Part) -> list[Row]:
+    """Make the rows of a part: our own fields always win over metadata of the same name."""
+    rows = []
+    ids = chunk_ids(part.document_id, part.version, part.ordinals)
+    reserved = RESERVED_FIELDS | {DYNAMIC_FIELD}
+    own_metadata = {k: v for k, v in part.metadata.items() if k not in reserved}
+    for chunk_id, ordinal, chunk in zip(ids, part.ordinals, part.chunks, strict=True):
+        metadata = {
+            **own_metadata,
+            "headings": list(chunk.headings),
+            "start": chunk.start,
+            "chunk_count": part.chunk_count,
+            "chunk_key": chunk.key,
+            "document_id": part.document_id,
+            "source": part.source,
+            "version": part.version,
+            "ordinal": ordinal,
+            "content_hash": part.content_hash,
+        }
+        rows.append(Row(chunk_id, Document(page_content=chunk.text, metadata=metadata)))
+    return rows
+
+
+class _Given(Embeddings):
+    """Vectors that are there already, in the form in which langchain-milvus asks for them."""
+
+    def __init__(self, vectors: NDArray[np.float32]) -> None:
+        self.vectors = vectors
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:  # noqa: ARG002
+        return list(self.vectors)
+
+    def embed_query(self, text: str) -> list[float]:  # noqa: ARG002
+        raise AssertionError("this store is only written to")
+
+    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+        return self.embed_documents(texts)
+
+
+class _Writer(Milvus):
+    """A LangChain store of a collection that is there, loaded, and only written to."""
+
+    def _init(self, *_: Any, **__: Any) -> None:
+        """Ask the server nothing: what is found out here has no time-out, and serves searches."""
+
+
+class MilvusStore:
+    """One collection, written to by its physical name; one object a process and loop."""
+
+    def __init__(
+        self, milvus: Milvus, client: MilvusClient, physical: str, settings: Settings
+    ) -> None:
+        """Use :meth:`open` instead."""
+        self._milvus = milvus
+        self._client = client
+        self._physical = physical
+        self._settings = settings
+        self.is_gone = False
+        """Whether the collection turned out to be dropped: open it anew."""
+
+    @classmethod
+    async def open(cls, client: MilvusClient, physical: str, settings: Settings) -> "MilvusStore":
+        """Open a collection that exists; ``close`` it in the same event loop.
+
+        Args:
+            client: a synchronous client for deletions; the caller closes it.
+            physical: name of the collection itself, not its alias.
+            settings: address and time-outs.
+        """
+
+        def build() -> Milvus:
+            return _Writer(
+                embedding_function=_Given(np.empty((0, 0), np.float32)),
+                collection_name=physical,
+                connection_args=connection_arguments(settings),
+                primary_field=PRIMARY_FIELD,
+                text_field=TEXT_FIELD,
+                vector_field=VECTOR_FIELD,
+                auto_id=False,
+                enable_dynamic_field=True,
+            )
+
+        with translated(settings):
+            async with asyncio.timeout(settings.store_timeout_seconds):
+                milvus = await asyncio.to_thread(build)
+        return cls(milvus, client, physical, settings)
+
+    async def upsert(self, rows: Sequence[Row], vectors: NDArray[np.float32]) -> None:
+        """Write rows, replacing those with the same ids; safe to repeat.
+
+        Args:
+            rows: each id once.
+            vectors: shape (len(rows), dimension), in the order of the rows.
+
+        Raises:
+            StoreRejectedError: Milvus refuses a row.
+            CollectionGoneError: the collection was dropped; see ``is_gone``.
+            TransientError: Milvus does not answer; whether it wrote is unknown.
+        """
+        store = copy.copy(self._milvus)
+        store.embedding_func = _Given(vectors)
+        # With a time-out of its own pymilvus would retry until that; retrying is the caller's.
+        with self._watched():
+            async with asyncio.timeout(self._settings.store_timeout_seconds):
+                await store.aupsert(
+                    ids=[row.chunk_id for row in rows],
+                    documents=[row.document for row in rows],
+                    batch_size=len(rows),
+                    retry_times=0,
+                    retry_on_rate_limit=False,
+                )
+
+    async def delete(self, ids: Iterable[str]) -> None:
+        """Delete rows by primary key; rows that are not there are no error.
+
+        By the synchronous client: the asynchronous one reports success when the server
+        refused.
+
+        Raises:
+            CollectionGoneError: the collection was dropped; see ``is_gone``.
+            TransientError: Milvus does not answer.
+        """
+        every = list(ids)
+        for at in range(0, len(every), IDS_IN_ONE_DELETE):
+            some = every[at : at + IDS_IN_ONE_DELETE]
+            with self._watched():
+                await asyncio.to_thread(self._delete, some)
+
+    def _delete(self, ids: list[str]) -> Any:
+        return self._client.delete(
+            self._physical,
+            ids=ids,
+            timeout=self._settings.store_timeout_seconds,
+            retry_on_rate_limit=False,
+        )
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            with translated(self._settings):
+                yield
+        except CollectionGoneError:
+            self.is_gone = True
+            raise
+
+    async def close(self) -> None:
+        """Let go of the connections of this event loop; langchain-milvus has no close."""
+        milvus = self._milvus
+        await asyncio.to_thread(milvus.client.close)
+        if milvus._async_milvus_client is not None:  # noqa: SLF001 - making one to close it helps nobody
+            await milvus.aclient.close()

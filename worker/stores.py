@@ -1,0 +1,64 @@
+"""The stores of a process: one for each collection, opened when it is first written to."""
+
+import asyncio
+from collections import defaultdict
+
+from pymilvus import MilvusClient
+from redis.asyncio import Redis
+
+from contract.settings import Settings
+from worker.collections import ensure_collection, held_model
+from worker.embedding.embedder import Embedder
+from worker.milvus import connect, translated
+from worker.store import MilvusStore
+
+
+class Stores:
+    """Opens each collection once, and anew when it was dropped; makes it if it is not there."""
+
+    def __init__(self, settings: Settings, redis: Redis, embedder: Embedder) -> None:
+        """Open nothing yet; the caller closes Redis and the embedder, after this."""
+        self._settings = settings
+        self._redis = redis
+        self._embedder = embedder
+        self._client: MilvusClient | None = None
+        self._stores: dict[str, MilvusStore] = {}
+        self._connecting = asyncio.Lock()
+        self._opening: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def get(self, collection: str) -> MilvusStore:
+        """Give the store of a collection.
+
+        Raises:
+            CollectionMismatchError: the collection holds another schema or model.
+            TransientError: Milvus or the embedding endpoint does not answer.
+        """
+        async with self._opening[collection]:
+            store = self._stores.get(collection)
+            if store is not None and store.is_gone:
+                del self._stores[collection]
+                await store.close()
+                store = None
+            if store is None:
+                store = self._stores[collection] = await self._open(collection)
+        return store
+
+    async def close(self) -> None:
+        """Close all of them."""
+        while self._stores:
+            _, store = self._stores.popitem()
+            await store.close()
+        if self._client is not None:
+            await asyncio.to_thread(self._client.close)
+
+    async def _open(self, collection: str) -> MilvusStore:
+        async with self._connecting:
+            if self._client is None:
+                self._client = await asyncio.to_thread(connect, self._settings)
+        with translated(self._settings):
+            held = await asyncio.to_thread(held_model, self._client, collection)
+        model = await self._embedder.identify(held)
+        physical = await ensure_collection(
+            self._client, self._redis, self._settings, collection, model
+        )
+        return await MilvusStore.open(self._client, physical, self._settings)
