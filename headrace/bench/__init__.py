@@ -1,0 +1,1 @@
+"""Tools for measuring headrace: an embedding endpoint that costs next to nothing."""

@@ -1,0 +1,59 @@
+"""``headrace status``: what is going on."""
+
+import asyncio
+
+import click
+
+from contract.ledger.connection import check, connect, translated
+from contract.settings import Settings, load_settings
+from headrace.cli.exit_code import ExitCode
+from headrace.cli.job_line import job_line
+from headrace.cli.output import give, give_json
+from headrace.session import running_session
+from headrace.status import Status, read_status, status_as_dict
+
+SHOWN_JOBS = 5
+
+
+@click.command("status")
+@click.option("--json", "as_json", is_flag=True, help="Print the status as JSON.")
+def status_command(*, as_json: bool) -> int:
+    """Show workers, unfinished work, dead letters and the newest jobs of every collection."""
+    settings = load_settings()
+    session = running_session(settings)
+    if session is None:
+        if as_json:
+            give_json({"running": False, "workers": [], "collections": []})
+        else:
+            give(f"nothing is running in {settings.data_folder.absolute()}")
+        return ExitCode.DONE
+    status = asyncio.run(_read(session.settings))
+    if as_json:
+        give_json(status_as_dict(status))
+    else:
+        give("\n".join(_lines(status)))
+    return ExitCode.DONE
+
+
+async def _read(settings: Settings) -> Status:
+    redis = connect(settings)
+    try:
+        await check(redis, settings)
+        with translated(settings):
+            return await read_status(redis, jobs=SHOWN_JOBS)
+    finally:
+        await redis.aclose()
+
+
+def _lines(status: Status) -> list[str]:
+    lines = [f"{len(status.workers)} workers"]
+    for item in status.collections:
+        lines.append(
+            f"{item.name}: {item.unfinished.batches} batches unfinished "
+            f"({item.unfinished.chunks} chunks), {item.dead_letters} dead letters"
+        )
+        for job in item.jobs:
+            lines.append(f"  {job_line(job, status.now_ms)}")
+            if job.trouble and not job.drained:
+                lines.append(f"    waiting: {job.trouble}")
+    return lines

@@ -1,0 +1,168 @@
+"""The Python API: what a program needs to bring documents in, wait for them, and search."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from langchain_core.documents import Document
+
+from contract.settings import Settings, load_settings
+from headrace.importing import Import, ImportOptions
+from headrace.search import Hit, search
+from headrace.session import Session, open_session
+from headrace.summary import Summary
+from producers.sources.documents import DocumentSource
+from producers.sources.files import open_source
+from producers.sources.source import Source
+from worker.embedding.build import make_embedder
+from worker.embedding.embedder import Embedder
+
+T = TypeVar("T")
+
+
+class Headrace:
+    """Brings documents into Milvus and searches them; use it in a ``with`` block.
+
+    Entering starts the embedded servers, unless servers are configured; leaving stops what
+    was started. The methods block and may be called from any thread; a program with an event
+    loop of its own calls them by ``asyncio.to_thread``.
+
+    Example::
+
+        with Headrace() as headrace:
+            headrace.import_files("docs")
+            for hit in headrace.search("how do I install it?"):
+                print(hit.score, hit.path, hit.text)
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        """Prepare; nothing is started yet.
+
+        Args:
+            settings: all settings; read from ``headrace.toml`` and the environment when None.
+
+        Raises:
+            SettingsError: some settings are wrong; names them all.
+        """
+        self._settings = settings or load_settings()
+        self._stack = ExitStack()
+        self._session: Session | None = None
+        self._embedder: Embedder | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __enter__(self) -> Self:
+        """Start or find the servers.
+
+        Raises:
+            UsageError: the configuration is incomplete.
+            UnreachableError: an embedded server does not start.
+        """
+        self._loop = self._stack.enter_context(_loop_thread())
+        self._session = self._stack.enter_context(open_session(self._settings, lambda _: None))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop what was started."""
+        if self._embedder is not None:
+            self._run(self._embedder.aclose())
+        self._session = None
+        self._stack.close()
+
+    def import_files(
+        self,
+        path: str,
+        *,
+        collection: str | None = None,
+        source: str | None = None,
+        glob: str | None = None,
+    ) -> Summary:
+        """Bring in a folder, a glob or a file, and wait until all of it can be found.
+
+        Args:
+            path: what to read.
+            collection: where to; the configured one when None.
+            source: name of the source; the folder's name when None.
+            glob: only files whose path in the source matches.
+
+        Raises:
+            UsageError: the path does not exist, or the collection does not fit.
+            TransientError: a server does not answer.
+        """
+        opened = open_source(path, glob=glob, name=source)
+        return self._import(opened, collection, named=source is not None)
+
+    def import_documents(
+        self, documents: Iterable[Document], *, source: str, collection: str | None = None
+    ) -> Summary:
+        """Bring in documents of the program's own, and wait until all of them can be found.
+
+        A document that comes again with the same id replaces the one before; with the same
+        text and metadata it costs nothing.
+
+        Args:
+            documents: each with an ``id``; read once, in another thread.
+            source: name of the source; with the id it identifies a document.
+            collection: where to; the configured one when None.
+
+        Raises:
+            UsageError: a document has no id, or the collection does not fit.
+            TransientError: a server does not answer.
+        """
+        return self._import(DocumentSource(source, documents), collection, named=True)
+
+    def search(
+        self, query: str, *, limit: int = 5, collection: str | None = None, expression: str = ""
+    ) -> list[Hit]:
+        """Find the chunks nearest to a text, best first; see :func:`headrace.search.search`."""
+        if self._embedder is None:
+            self._embedder = make_embedder(self._entered().settings)
+        found = search(
+            self._entered().settings,
+            self._embedder,
+            collection or self._settings.collection,
+            query,
+            limit=limit,
+            expression=expression,
+        )
+        return self._run(found)
+
+    def _import(self, source: Source, collection: str | None, *, named: bool) -> Summary:
+        options = ImportOptions(collection or self._settings.collection, named_source=named)
+        importing = Import(self._entered(), options, on_progress=lambda _: None, say=lambda _: None)
+        return self._run(importing.run([source]))[0]
+
+    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        assert self._loop is not None  # noqa: S101 - made on entering, with the session
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()  # on Ctrl-C: stop the workers in order before leaving
+            raise
+
+    def _entered(self) -> Session:
+        if self._session is None:
+            raise RuntimeError("use Headrace in a with block: with Headrace() as headrace: ...")
+        return self._session
+
+
+@contextmanager
+def _loop_thread() -> Iterator[asyncio.AbstractEventLoop]:
+    """Run an event loop in a thread of its own while the block lasts."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="headrace-client", daemon=True)
+    thread.start()
+    try:
+        yield loop
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

@@ -1,0 +1,124 @@
+"""What an import did, for a person and for ``--json``."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from contract.ledger.jobs import Job
+from contract.ledger.records import DeadLetter
+from producers.document import Omission
+from producers.tally import Tally
+
+NAMED_OMISSIONS = 20
+"""How many left-out files the text names; ``--json`` names all that were kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """One file that was left out or failed."""
+
+    key: str
+    reason: str
+    message: str
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The end of an import; counts are of documents unless they say otherwise."""
+
+    source: str
+    collection: str
+    job: str
+    state: str
+    """``done``, or ``detached`` when nobody waited."""
+    new: int
+    changed: int
+    unchanged: int
+    resumed: int
+    """Promised by an earlier run that was interrupted, and finished now."""
+    skipped: int
+    failed: int
+    chunks: int
+    tokens: int
+    seconds: float
+    chunks_per_second: float
+    left_out: tuple[Left, ...]
+
+    @property
+    def has_dead_letters(self) -> bool:
+        """Tell whether some documents could not be ingested."""
+        return self.failed > 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the fields, for JSON."""
+        return asdict(self)
+
+
+def summarise(
+    own: Job, letters: Sequence[DeadLetter], tally: Tally, seconds: float, state: str
+) -> Summary:
+    """Add up what a job did.
+
+    Args:
+        own: the job.
+        letters: dead letters of workers, of this job and of those that it waited for.
+        tally: what its producer saw.
+        seconds: how long it took.
+        state: how it ended.
+    """
+    counters = tally.counters()
+    # One document may have a letter for each of its parts.
+    dead = {letter.document_id: _dead(letter) for letter in letters}
+    chunks = own.count("chunks_written")
+    return Summary(
+        source=own.source,
+        collection=own.collection,
+        job=own.id,
+        state=state,
+        new=own.count("documents_new"),
+        changed=own.count("documents_changed"),
+        unchanged=counters["documents_unchanged"],
+        resumed=counters["documents_pending"],
+        skipped=counters["documents_skipped"],
+        failed=counters["documents_unreadable"] + len(dead),
+        chunks=chunks,
+        tokens=own.count("tokens"),
+        seconds=round(seconds, 3),
+        chunks_per_second=round(chunks / seconds, 1) if seconds > 0 else 0.0,
+        left_out=(*(_left(omission) for omission in tally.omissions), *dead.values()),
+    )
+
+
+def text_of(summary: Summary) -> str:
+    """Write a summary for a person."""
+    lines = [
+        f"{summary.source} -> {summary.collection}  (job {summary.job}, {summary.state})",
+        f"  documents  {summary.new} new, {summary.changed} changed, "
+        f"{summary.unchanged} unchanged, {summary.failed} failed, {summary.skipped} skipped"
+        + (f", {summary.resumed} resumed" if summary.resumed else ""),
+        f"  chunks     {summary.chunks} written"
+        + (f", {summary.tokens} tokens" if summary.tokens else "")
+        + f", in {summary.seconds:.1f} s ({summary.chunks_per_second:.0f} chunks/s)",
+    ]
+    failures = [left for left in summary.left_out if left.failed]
+    lines += [f"  failed     {left.key}: {left.message}" for left in failures[:NAMED_OMISSIONS]]
+    skipped = [left for left in summary.left_out if not left.failed]
+    if len(skipped) <= NAMED_OMISSIONS:
+        lines += [f"  skipped    {left.key}: {left.message}" for left in skipped]
+    else:
+        reasons = Counter(left.reason for left in skipped)
+        lines += [f"  skipped    {count} x {reason}" for reason, count in reasons.most_common()]
+    unnamed = len(failures) - NAMED_OMISSIONS
+    if unnamed > 0:
+        lines.append(f"  failed     ... and {unnamed} more; --json names them")
+    return "\n".join(lines)
+
+
+def _dead(letter: DeadLetter) -> Left:
+    return Left(letter.key, letter.reason, letter.message, failed=True)
+
+
+def _left(omission: Omission) -> Left:
+    return Left(omission.key, omission.reason, omission.message, omission.failed)

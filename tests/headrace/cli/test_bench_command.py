@@ -1,0 +1,138 @@
+"""Tests of ``headrace bench``, with real servers, workers and Ctrl-C."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from pymilvus import MilvusClient
+from redis import Redis
+
+from headrace.local.servers import LocalServers
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[3]
+PROGRAM = "from headrace.cli.main import main; main()"
+TINY = ("--documents", "12", "--rounds", "1", "--in-flight", "1", "--dimensions", "16")
+DEADLINE_SECONDS = 100.0
+
+
+@contextmanager
+def bench(scratch: Path, *arguments: str, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run ``headrace bench limits`` with a place of its own for temporary files."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "bench", "limits", *TINY, *arguments],
+        cwd=scratch,
+        env={
+            **os.environ,
+            **variables,
+            "PYTHONPATH": str(ROOT),
+            "TMPDIR": str(scratch),
+            "HEADRACE_BATCH_MAX_CHUNKS": "32",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.communicate(timeout=DEADLINE_SECONDS)
+
+
+def ours(scratch: Path) -> list[int]:
+    """Find processes that know this test's folder by command line, environment or place."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            told = [*process.cmdline(), *process.environ().values(), process.cwd()]
+        except psutil.Error:
+            continue
+        if process.pid != os.getpid() and any(str(scratch) in item for item in told):
+            found.append(process.pid)
+    return found
+
+
+def check_figures(figures: dict[str, Any]) -> None:
+    """Require the shape of the JSON, and figures that can be true."""
+    chunks = figures["chunks"]
+    assert figures["documents"] == 12
+    assert 120 <= chunks <= 360
+    assert set(figures["variants"]) == {"write", "bare", "import"}
+    (runs,) = figures["rounds"]
+    for name, summary in figures["variants"].items():
+        assert runs[name]["chunks"] == chunks
+        assert summary["chunks_per_second"]["median"] > 0
+        assert summary["cpu_microseconds_per_chunk"]["median"] > 0
+        assert summary["start_cpu_seconds"]["median"] > 0
+        assert summary["server_cpu_microseconds_per_chunk"]["endpoint"]["median"] >= 0
+    by = figures["variants"]["import"]["cpu_microseconds_per_chunk_by"]
+    assert by["workers"]["median"] > 0
+    assert set(figures["import_to_bare"]) == {"chunks_per_second", "cpu_per_chunk"}
+
+
+def test_limits_with_embedded_servers(tmp_path: Path) -> None:
+    """It prints one JSON value, exits with 0, and leaves no file and no process behind."""
+    with bench(tmp_path, "--json") as process:
+        printed, said = process.communicate(timeout=DEADLINE_SECONDS)
+    assert process.returncode == 0, said.decode()
+    figures = json.loads(printed)
+    check_figures(figures)
+    assert figures["servers"] == "embedded"
+    assert set(figures["start_seconds"]) == {"servers", "preparation"}
+    assert list(tmp_path.iterdir()) == []
+    assert ours(tmp_path) == []
+
+
+def test_limits_with_configured_servers(tmp_path: Path) -> None:
+    """On servers of the user it starts workers itself, and drops what it made there."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with LocalServers(tmp_path / "data") as servers:
+        variables = {
+            "HEADRACE_REDIS_URL": servers.redis_url,
+            "HEADRACE_MILVUS_URI": servers.milvus_uri,
+        }
+        with bench(scratch, "--json", **variables) as process:
+            printed, said = process.communicate(timeout=DEADLINE_SECONDS)
+        assert process.returncode == 0, said.decode()
+        check_figures(json.loads(printed))
+        client = MilvusClient(servers.milvus_uri)
+        assert client.list_collections() == []
+        client.close()
+        with Redis.from_url(servers.redis_url) as redis:
+            left = {key.decode() for key in redis.keys("*")}
+        assert [key for key in left if "headrace_bench" in key] == []
+        assert [key for key in left if not key.startswith("_kombu.binding")] == []
+    assert list(scratch.iterdir()) == []
+    assert ours(scratch) == []
+
+
+@pytest.mark.parametrize("word", ["round 1 of 1: write", "round 1 of 1: import"])
+def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, word: str) -> None:
+    """Stopped in the middle, it ends its servers, runs and workers, and exits with 4."""
+    with bench(tmp_path) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if word in line.decode():
+                break
+        # Long enough for the run's own processes to be there.
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while len(ours(tmp_path)) < 5 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=DEADLINE_SECONDS)
+    assert process.returncode == 4
+    assert list(tmp_path.iterdir()) == []
+    assert ours(tmp_path) == []

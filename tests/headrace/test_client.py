@@ -1,0 +1,47 @@
+"""Promises of the Python API."""
+
+from pathlib import Path
+
+import pytest
+from langchain_core.documents import Document
+
+from contract.errors import UsageError
+from contract.settings import load_settings
+from headrace.client import Headrace
+from tests.servers.endpoint import FakeEndpoint
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+
+def test_import_wait_and_search(tmp_path: Path, endpoint: FakeEndpoint) -> None:
+    """What an import brought can be found when it returns; the same again costs nothing."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "mill.md").write_text("# Mill\n\nThe wheel turns the stones.\n")
+    (tmp_path / "docs" / "other.txt").write_text("Left out by the glob.\n")
+    settings = load_settings(
+        {},
+        tmp_path,
+        data_folder=tmp_path / "data",
+        embedding_provider="openai",
+        embedding_base_url=endpoint.url,
+    )
+    tickets = [Document(id="t-1", page_content="A knock in the gear.", metadata={"team": "mill"})]
+    with Headrace(settings) as headrace:
+        summary = headrace.import_files(str(tmp_path / "docs"), glob="*.md")
+        assert (summary.new, summary.failed, summary.skipped) == (1, 0, 0)
+        assert headrace.import_documents(tickets, source="tickets").new == 1
+        asked = endpoint.stats()["requests"]
+        assert headrace.import_documents(tickets, source="tickets").unchanged == 1
+        assert endpoint.stats()["requests"] == asked
+        hits = headrace.search("knock in the gear", limit=2)
+        assert [(hit.source, hit.path) for hit in hits] == [("tickets", "t-1"), ("docs", "mill.md")]
+        assert hits[0].metadata["team"] == "mill"
+        with pytest.raises(UsageError, match="needs an id"):
+            headrace.import_documents([Document(page_content="nameless")], source="tickets")
+
+
+def test_outside_of_its_block_it_says_how_to_use_it(tmp_path: Path) -> None:
+    """A forgotten with is told of, not hung upon."""
+    headrace = Headrace(load_settings({}, tmp_path))
+    with pytest.raises(RuntimeError, match="with Headrace"):
+        headrace.search("anything")

@@ -1,0 +1,72 @@
+"""Promises of the summary of an import."""
+
+from contract.ledger.jobs import Job
+from contract.ledger.records import DeadLetter, Outcome
+from headrace.summary import NAMED_OMISSIONS, Summary, summarise, text_of
+from producers.document import Omission, Reason
+from producers.tally import Tally
+
+_COUNTS = {"documents_new": 4, "documents_changed": 1, "chunks_written": 100, "tokens": 7}
+_JOB = Job("job-1", "shelf", "docs", 0, 0, 1, sealed=True, trouble="", counts=_COUNTS)
+
+
+def _letter(document: str, ordinal: int) -> DeadLetter:
+    return DeadLetter(
+        id=f"{document}:1:{ordinal}",
+        document_id=document,
+        source="docs",
+        key=f"{document}.md",
+        job="job-1",
+        stage="embed",
+        reason="EmbeddingRefusedError",
+        message="refused",
+        at_ms=0,
+    )
+
+
+def _summary(*omissions: Omission, letters: tuple[DeadLetter, ...] = ()) -> Summary:
+    tally = Tally()
+    for omission in omissions:
+        tally.omit(omission)
+    tally.count_outcome(Outcome.UNCHANGED, "")
+    tally.count_outcome(Outcome.PENDING, "job-0")
+    return summarise(_JOB, letters, tally, 4.0, "done")
+
+
+def _omission(number: int, reason: Reason) -> Omission:
+    return Omission(f"{number}.md", reason, f"because {number}", reason.failed, b"%d" % number)
+
+
+def test_counts_and_rate() -> None:
+    """A summary takes what workers did from the job and what was seen from the tally."""
+    summary = _summary(_omission(1, Reason.EMPTY))
+    assert (summary.new, summary.changed, summary.unchanged, summary.resumed) == (4, 1, 1, 1)
+    assert (summary.skipped, summary.failed, summary.chunks, summary.tokens) == (1, 0, 100, 7)
+    assert summary.chunks_per_second == 25.0
+    assert not summary.has_dead_letters
+    assert summary.as_dict()["left_out"][0]["key"] == "1.md"
+
+
+def test_a_document_with_two_dead_parts_failed_once() -> None:
+    """Documents that could not be read and those that workers gave up are both counted, once."""
+    letters = (_letter("a", 0), _letter("a", 64), _letter("b", 0))
+    summary = _summary(_omission(1, Reason.TOO_BIG), letters=letters)
+    assert summary.failed == 3
+    assert summary.has_dead_letters
+    assert [left.key for left in summary.left_out] == ["1.md", "a.md", "b.md"]
+    text = text_of(summary)
+    assert "3 failed" in text
+    assert "a.md: refused" in text
+
+
+def test_few_skipped_files_are_named_and_many_are_counted() -> None:
+    """The text stays short, and says how many it does not name."""
+    few = text_of(_summary(*(_omission(n, Reason.EMPTY) for n in range(2))))
+    assert "0.md: because 0" in few
+    many = NAMED_OMISSIONS + 5
+    skipped = text_of(_summary(*(_omission(n, Reason.EMPTY) for n in range(many))))
+    assert f"{many} x empty" in skipped
+    assert "because" not in skipped
+    failed = text_of(_summary(*(_omission(n, Reason.TOO_BIG) for n in range(many))))
+    assert failed.count("because") == NAMED_OMISSIONS
+    assert "and 5 more" in failed

@@ -1,0 +1,92 @@
+"""What a collection holds, what the ledger says it holds, and what it should hold."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from redis import Redis
+
+from contract.errors import DocumentError
+from contract.ids import chunk_ids, document_id
+from contract.names import Keys
+from contract.settings import Settings, load_settings
+from producers.document import Entry
+from producers.sources.files import open_source
+from producers.splitting import SplitOptions, split
+from worker.milvus import connect
+
+_PAGE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Where a collection's rows and its ledger are."""
+
+    redis_url: str
+    milvus_uri: str
+
+    def rows(self, collection: str) -> list[str]:
+        """Read the ids of all rows."""
+        client = connect(Settings.model_validate({"milvus_uri": self.milvus_uri}))
+        try:
+            client.load_collection(collection)  # Milvus Lite forgets that at a restart
+            pages = client.query_iterator(
+                collection, batch_size=_PAGE, output_fields=["chunk_id"], consistency_level="Strong"
+            )
+            ids = []
+            while page := pages.next():
+                ids += [row["chunk_id"] for row in page]
+            pages.close()
+            found = client.query(collection, output_fields=["count(*)"], consistency_level="Strong")
+            assert found[0]["count(*)"] == len(ids)
+            return ids
+        finally:
+            client.close()
+
+    def documents(self, collection: str) -> dict[str, dict[str, str]]:
+        """Read what the ledger knows of each document."""
+        with Redis.from_url(self.redis_url, decode_responses=True) as redis:
+            prefix = Keys(collection).document("")
+            keys = redis.scan_iter(match=prefix.replace("{", "[{]") + "*", count=1_000)
+            return {key.removeprefix(prefix): redis.hgetall(key) for key in keys}
+
+    def committed(self, collection: str) -> set[str]:
+        """Name the rows that the ledger says are there."""
+        return {
+            chunk_id
+            for document, fields in self.documents(collection).items()
+            if "committed" in fields
+            for chunk_id in chunk_ids(
+                document, int(fields["committed"]), range(int(fields["committed_count"]))
+            )
+        }
+
+    def assert_holds(self, collection: str, chunks: dict[str, int]) -> None:
+        """Fail unless the rows are exactly those of these documents, each once.
+
+        Args:
+            collection: its name.
+            chunks: document id -> number of chunks.
+        """
+        rows = self.rows(collection)
+        twice = [row for row, times in Counter(rows).items() if times > 1]
+        assert not twice, f"rows that are there twice: {twice[:5]}"
+        assert Counter(row.partition(":")[0] for row in rows) == Counter(chunks)
+        assert set(rows) == self.committed(collection)
+
+
+def chunks_of(folder: Path, settings: Settings | None = None) -> dict[str, int]:
+    """Read, parse and split a folder here: document id -> number of chunks."""
+    settings = settings or load_settings({}, folder)
+    options = SplitOptions(settings.chunk_size, settings.chunk_overlap, settings.chunk_unit)
+    source = open_source(str(folder))
+    counts: dict[str, int] = {}
+    for entry in source.listing():
+        if not isinstance(entry, Entry) or entry.size_bytes > settings.max_document_bytes:
+            continue
+        try:
+            document = source.parse(entry, Path(str(entry.path)).read_bytes())
+        except DocumentError:
+            continue
+        counts[document_id(source.name, entry.key_bytes)] = len(split(document, options))
+    return {document: count for document, count in counts.items() if count}
