@@ -1,0 +1,47 @@
+# Needs only make and Python >= 3.11; everything else goes into .venv.
+# `make` alone lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DATA := .headrace-demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types check slow lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("headrace needs Python 3.11 or newer: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY) ## import the sample corpus on embedded servers, and search it
+	HEADRACE_DATA_FOLDER=$(DATA) $(BIN)/headrace import samples/handbook
+	HEADRACE_DATA_FOLDER=$(DATA) $(BIN)/headrace search "how do I stop the mill in a flood?" -k 3
+
+test: $(READY) ## the tests that take seconds
+	$(BIN)/python -m pytest -m "not slow and not corpus"
+
+slow: $(READY) ## the tests that take minutes: real Milvus server, kills, outages
+	$(BIN)/python -m pytest -m "slow or corpus"
+
+lint: $(READY) ## formatting and lint
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(READY) ## mypy, strict
+	$(BIN)/mypy
+
+check: lint types test ## what a commit must pass
+
+lock: $(READY) ## pin all dependencies anew, with hashes
+	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-emit-index-url \
+	  --no-annotate --no-header --extra fused --group dev --python-version 3.11 pyproject.toml -o constraints.txt
+
+clean: ## remove what make made
+	rm -rf $(VENV) $(DATA) .mypy_cache .pytest_cache .ruff_cache .hypothesis
