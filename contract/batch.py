@@ -49,6 +49,9 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Fals
     first: int
     """Ordinal of this part's first chunk; the others follow without a gap."""
     chunks: tuple[Chunk, ...]
+    twin: str = ""
+    """A document that has, or had, committed rows of the same content (the file was moved):
+    vectors may be read from there, if they still are."""
     metadata: dict[str, Any] = msgspec.field(default_factory=dict)
     """What is stored with each row besides our own fields (JSON values)."""
 

@@ -11,12 +11,15 @@ HeadraceError
 │   ├── EmbeddingDeniedError      the endpoint refuses the key or the model, not the texts
 │   └── CollectionGoneError       a collection that was open has been dropped
 ├── LeaseLostError                another worker has this batch; drop it
+├── GuardError                    a guard stopped what might not be meant           exit 4
+├── CancelledJobError             someone cancelled the job                         exit 4
 └── PermanentError                the same input will fail again
     ├── BatchDecodeError          a payload is broken or of an unknown version
     ├── DocumentError             one document can't be read, parsed or split
     ├── EmbeddingRefusedError     the endpoint refuses these texts
     ├── EmbeddingReplyError       the endpoint's reply can't be used
-    └── StoreRejectedError        Milvus refuses these rows
+    ├── StoreRejectedError        Milvus refuses these rows
+    └── KillsWorkersError         worker processes end when they work on this chunk
 
 Foreign errors are translated once, where they enter (the adapters in ``worker`` and
 ``contract.ledger``), most specific first, with ``raise ... from``. Errors carry what a
@@ -99,6 +102,14 @@ class LeaseLostError(HeadraceError):
     """Another worker has this batch now; whatever this one still holds is to be dropped."""
 
 
+class GuardError(HeadraceError):
+    """A guard stopped before something that may not be meant; the message says how to go on."""
+
+
+class CancelledJobError(HeadraceError):
+    """Someone cancelled the job; what was not through keeps the version before."""
+
+
 class PermanentError(HeadraceError):
     """The same input will fail again."""
 
@@ -149,3 +160,7 @@ class EmbeddingReplyError(PermanentError):
 
 class StoreRejectedError(PermanentError):
     """Milvus refuses these rows."""
+
+
+class KillsWorkersError(PermanentError):
+    """Worker processes end when they work on this chunk, though they have nothing else in hand."""

@@ -27,7 +27,7 @@ def configure_logs(level: int = logging.INFO) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(EventFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for chatty in ("httpx", "httpcore", "openai", "kombu", "celery.worker.strategy"):
+    for chatty in ("httpx", "httpx2", "httpcore", "openai", "kombu", "celery.worker.strategy"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     # Celery tells of each task's start and end at INFO; batches have metrics instead.
     logging.getLogger("celery.app.trace").setLevel(logging.WARNING)

@@ -26,6 +26,16 @@ def is_collection_name(name: str) -> bool:
     return _COLLECTION.fullmatch(name) is not None
 
 
+def listing_field(source: str) -> str:
+    """Name the field of ``Keys.sources`` that numbers the listings of a source."""
+    return f"{source}\0listing"
+
+
+def reading_field(source: str) -> str:
+    """Name the field of ``Keys.sources`` that numbers the readings of a source."""
+    return f"{source}\0reading"
+
+
 @dataclass(frozen=True, slots=True)
 class Keys:
     """The Redis keys of one collection's ledger."""
@@ -80,8 +90,36 @@ class Keys:
 
     @property
     def dead(self) -> str:
-        """A hash: dead letters by their id."""
+        """A hash: dead letters by the document's id."""
         return f"{self.prefix}:dead"
+
+    def open(self, job: str) -> str:
+        """A set: documents that a job has promised and that are not through."""
+        return f"{self.prefix}:open:{job}"
+
+    def parked(self, job: str) -> str:
+        """A set: unfinished batches of a paused job."""
+        return f"{self.prefix}:parked:{job}"
+
+    @property
+    def cancelled(self) -> str:
+        """A set: cancelled jobs whose unfinished documents are not all given up yet."""
+        return f"{self.prefix}:cancelled"
+
+    @property
+    def graves(self) -> str:
+        """A sorted set: superseded versions by the ms at which they are deleted once more."""
+        return f"{self.prefix}:graves"
+
+    @property
+    def twins(self) -> str:
+        """A hash: hash of a committed content to the document that has it."""
+        return f"{self.prefix}:twins"
+
+    @property
+    def meta(self) -> str:
+        """A hash: ``built`` is 1 once the ledger is known to know all that Milvus holds."""
+        return f"{self.prefix}:meta"
 
     def lock(self, what: str) -> str:
         """A short-lived lock."""

@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import Callable, Sequence
 
+import msgspec
 from redis.asyncio import Redis
 
 from contract.errors import TransientError
@@ -17,17 +19,38 @@ BEAT_SECONDS = 2.0
 GONE_AFTER_SECONDS = 8.0
 
 
-async def keep_present(redis: Redis, worker_id: str, settings: Settings) -> None:
-    """Give a sign of life every few seconds until cancelled, then say good-bye."""
+class Trouble(msgspec.Struct, frozen=True):
+    """A server that a worker waits for; until it is back, it begins no batch."""
+
+    dependency: str
+    """embedding or milvus."""
+    reason: str
+    """Without secrets."""
+    since_ms: int
+
+
+_decoder = msgspec.json.Decoder(tuple[Trouble, ...])
+
+
+async def keep_present(
+    redis: Redis,
+    worker_id: str,
+    settings: Settings,
+    troubles: Callable[[], Sequence[Trouble]] = tuple,
+) -> None:
+    """Give a sign of life every few seconds until cancelled, then say good-bye.
+
+    Args:
+        redis: a client that the caller closes.
+        worker_id: who lives.
+        settings: name the address in errors.
+        troubles: what this worker waits for now.
+    """
     try:
         while True:
             try:
                 with translated(settings):
-                    now = _now_ms()
-                    pipe = redis.pipeline(transaction=False)
-                    pipe.zadd(KEY, {worker_id: now})
-                    pipe.zremrangebyscore(KEY, "-inf", now - 60_000)
-                    await pipe.execute()
+                    await _beat(redis, worker_id, troubles())
             except TransientError:
                 pass  # the next beat tells; the sweeper logs the outage
             await asyncio.sleep(BEAT_SECONDS)
@@ -35,10 +58,39 @@ async def keep_present(redis: Redis, worker_id: str, settings: Settings) -> None
         await redis.zrem(KEY, worker_id)
 
 
+async def _beat(redis: Redis, worker_id: str, troubles: Sequence[Trouble]) -> None:
+    now = _now_ms()
+    pipe = redis.pipeline(transaction=False)
+    pipe.zadd(KEY, {worker_id: now})
+    pipe.zremrangebyscore(KEY, "-inf", now - 60_000)
+    if troubles:
+        told = msgspec.json.encode(tuple(troubles))
+        pipe.set(_trouble_key(worker_id), told, px=round(GONE_AFTER_SECONDS * 1000))
+    else:
+        pipe.delete(_trouble_key(worker_id))
+    await pipe.execute()
+
+
 async def present_workers(redis: Redis) -> list[str]:
     """Name the workers that showed a sign of life lately, in order."""
     since = _now_ms() - GONE_AFTER_SECONDS * 1000
     return sorted(text(name) for name in await redis.zrangebyscore(KEY, since, "+inf"))
+
+
+async def troubles_of(redis: Redis, workers: Sequence[str]) -> dict[str, tuple[Trouble, ...]]:
+    """Tell what workers wait for; those that wait for nothing are left out."""
+    if not workers:
+        return {}
+    told = await redis.mget([_trouble_key(worker) for worker in workers])
+    return {
+        worker: _decoder.decode(found)
+        for worker, found in zip(workers, told, strict=True)
+        if found is not None
+    }
+
+
+def _trouble_key(worker_id: str) -> str:
+    return f"{PREFIX}:trouble:{worker_id}"
 
 
 def _now_ms() -> int:

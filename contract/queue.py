@@ -20,6 +20,7 @@ from contract.settings import Settings, address
 
 REDIS_SCHEMES = frozenset({"redis", "rediss", "unix"})
 TRANSPORT = "contract.transport:Transport"
+AMQP = "contract.transport:Amqp"
 SOCKET_TRANSPORT = "headrace"
 """Another name of it: kombu takes the transport of a unix socket from the URL alone."""
 PUBLISH_TOGETHER = 64
@@ -35,7 +36,9 @@ def make_app(settings: Settings) -> Celery:
     url = settings.effective_broker_url
     if url is None:
         raise UsageError("no broker is configured: set HEADRACE_REDIS_URL")
-    app = Celery("headrace", broker=broker_url(url.get_secret_value()), set_as_current=False)
+    app = Celery(
+        "headrace", broker=broker_url(url.get_secret_value()), amqp=AMQP, set_as_current=False
+    )
     on_redis = urlsplit(url.get_secret_value()).scheme in REDIS_SCHEMES
     app.conf.update(
         task_queues=[Queue(name) for name in QUEUES],
@@ -48,6 +51,8 @@ def make_app(settings: Settings) -> Celery:
         worker_hijack_root_logger=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        # A broker that refuses commands (disk full, read-only) is one to reconnect to, as well.
+        broker_channel_error_retry=True,
         broker_connection_timeout=settings.connect_timeout_seconds,
         broker_transport_options=_redis_options(settings) if on_redis else {},
     )
@@ -90,9 +95,11 @@ def broker_url(url: str) -> str:
 
 @contextmanager
 def _translated(app: Celery) -> Iterator[None]:
+    connection = app.connection_for_write()
+    foreign = (*connection.connection_errors, *connection.channel_errors)
     try:
         yield
-    except (KombuError, OperationalError, *app.connection_for_write().connection_errors) as error:
+    except (KombuError, OperationalError, *foreign) as error:
         where = address(app.conf.broker_url)
         raise UnreachableError(f"the broker at {where} can't be reached: {error}") from error
 
@@ -101,8 +108,8 @@ def announce(app: Celery, collection: str, batch_ids: Iterable[str]) -> None:
     """Send a message for each batch; blocks, so call it off the event loop.
 
     Raises:
-        UnreachableError: the broker can't be reached; how many went out is unknown, and
-            does not matter: sending again is harmless.
+        UnreachableError: the broker can't be reached, or has no room; how many went out is
+            unknown, and does not matter: sending again is harmless.
     """
     with (
         _translated(app),
@@ -128,11 +135,25 @@ def waiting_messages(app: Celery) -> int:
     """
     with _translated(app), app.connection_for_read() as connection:
         channel = connection.default_channel
-        waiting = sum(
-            # Not passive: before the first message there is no queue, and that is no error.
-            channel.queue_declare(queue=name, durable=True, auto_delete=False).message_count
-            for name in QUEUES
-        )
+        waiting = _count(channel, QUEUES)
         if not hasattr(channel, "unacked_key"):
-            return int(waiting)
-        return int(waiting) + int(channel.client.hlen(channel.unacked_key))
+            return waiting
+        return waiting + int(channel.client.hlen(channel.unacked_key))
+
+
+def ready_messages(app: Celery) -> int:
+    """Count messages that the broker would hand to this process if it asked.
+
+    Raises:
+        UnreachableError: the broker can't be reached.
+    """
+    with _translated(app), app.connection_for_read() as connection:
+        return _count(connection.default_channel, app.amqp.queues.consume_from)
+
+
+def _count(channel: Any, queues: Iterable[str]) -> int:
+    return sum(
+        # Not passive: before the first message there is no queue, and that is no error.
+        int(channel.queue_declare(queue=name, durable=True, auto_delete=False).message_count)
+        for name in queues
+    )

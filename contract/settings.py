@@ -122,6 +122,9 @@ class Settings(BaseModel):
     )
     embedding_timeout_seconds: Seconds = Field(60.0, description="for one request")
     embedding_threads: Positive = Field(2, description="threads of the local model, a process")
+    embedding_price: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="US dollars per million tokens, for `--dry-run`; unset: list prices"
+    )
     model_folder: Path | None = Field(
         None, description="where the rebuilt local model is kept; unset: the user's cache"
     )
@@ -145,16 +148,26 @@ class Settings(BaseModel):
         256 * 1024 * 1024, description="likewise, payload held in Redis"
     )
 
+    max_delete_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.2, description="an import that would delete more of a source needs `--allow-deletes`"
+    )
+    quarantine_seconds: Seconds = Field(
+        3600.0, description="until rows of superseded versions are deleted once more"
+    )
+
     workers: Positive = Field(1, description="worker processes that a local run starts")
     worker_concurrency: Positive = Field(8, description="batches in flight, a worker process")
     lease_seconds: Annotated[float, Field(ge=3, le=3600)] = Field(
         30.0, description="a worker silent for this long has lost its batches"
     )
-    batch_timeout_seconds: Seconds = Field(600.0, description="for one batch, all stages")
+    batch_timeout_seconds: Seconds = Field(600.0, description="for one attempt at one stage of a batch")
     store_timeout_seconds: Seconds = Field(30.0, description="for one call to Milvus")
     redis_timeout_seconds: Seconds = Field(10.0, description="for one call to Redis")
     connect_timeout_seconds: Annotated[float, Field(gt=0, le=8)] = Field(
         5.0, description="until a server counts as unreachable"
+    )
+    outage_patience_seconds: Seconds = Field(
+        600.0, description="imports and workers wait so long for a server that is away"
     )
     drain_seconds: Seconds = Field(
         20.0, description="after SIGTERM, before unfinished batches are given back"

@@ -1,11 +1,12 @@
 """Ending tasks of an event loop."""
 
 import asyncio
+from typing import Any
 
 AGAIN_SECONDS = 1.0
 
 
-async def end(task: asyncio.Task[None]) -> None:
+async def end(task: asyncio.Task[Any]) -> None:
     """Cancel a task and wait until it is done, whatever it raises.
 
     Asked again until it obeys: redis-py 8 swallows a cancellation that comes at the moment

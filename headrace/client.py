@@ -1,6 +1,7 @@
 """The Python API: what a program needs to bring documents in, wait for them, and search."""
 
 import asyncio
+import dataclasses
 import threading
 from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,11 +10,16 @@ from typing import Any, Self, TypeVar
 
 from langchain_core.documents import Document
 
+from contract.ledger.connection import check, connect, translated
+from contract.ledger.records import DeadLetter
 from contract.settings import Settings, load_settings
 from headrace.importing import Import, ImportOptions
+from headrace.replaying import ReplaySummary, replay
 from headrace.search import Hit, search
+from headrace.selection import Selection
 from headrace.session import Session, open_session
 from headrace.summary import Summary
+from producers.deleting import Deletions
 from producers.sources.documents import DocumentSource
 from producers.sources.files import open_source
 from producers.sources.source import Source
@@ -83,6 +89,7 @@ class Headrace:
         collection: str | None = None,
         source: str | None = None,
         glob: str | None = None,
+        deletions: Deletions = Deletions.GUARDED,
     ) -> Summary:
         """Bring in a folder, a glob or a file, and wait until all of it can be found.
 
@@ -91,13 +98,17 @@ class Headrace:
             collection: where to; the configured one when None.
             source: name of the source; the folder's name when None.
             glob: only files whose path in the source matches.
+            deletions: what becomes of documents whose files are gone.
 
         Raises:
+            CancelledJobError: someone cancelled the job.
+            GuardError: too many documents would have been deleted; all else is done.
             UsageError: the path does not exist, or the collection does not fit.
             TransientError: a server does not answer.
         """
         opened = open_source(path, glob=glob, name=source)
-        return self._import(opened, collection, named=source is not None)
+        options = self._options(collection, named=source is not None)
+        return self._import(opened, dataclasses.replace(options, deletions=deletions))
 
     def import_documents(
         self, documents: Iterable[Document], *, source: str, collection: str | None = None
@@ -116,7 +127,59 @@ class Headrace:
             UsageError: a document has no id, or the collection does not fit.
             TransientError: a server does not answer.
         """
-        return self._import(DocumentSource(source, documents), collection, named=True)
+        return self._import(
+            DocumentSource(source, documents), self._options(collection, named=True)
+        )
+
+    def dead_letters(
+        self, *, collection: str | None = None, selection: Selection | None = None
+    ) -> list[DeadLetter]:
+        """Give the dead letters of a collection: documents that could not be brought in.
+
+        Args:
+            collection: whose; the configured one when None.
+            selection: which of them; all when None.
+
+        Raises:
+            TransientError: Redis does not answer.
+        """
+        chosen = self._chosen(collection, selection)
+        return self._run(_read_letters(self._entered().settings, chosen))
+
+    def replay(
+        self,
+        *,
+        collection: str | None = None,
+        selection: Selection | None = None,
+        accept: bool = False,
+    ) -> list[ReplaySummary]:
+        """Try dead letters once more, and wait until all that came of it can be found.
+
+        Args:
+            collection: whose; the configured one when None.
+            selection: which of them; all when None.
+            accept: leave out the chunks that are to blame.
+
+        Returns:
+            One for each source that had letters.
+
+        Raises:
+            CancelledJobError: someone cancelled the job.
+            TransientError: a server does not answer.
+        """
+        replaying = replay(
+            self._entered(),
+            self._chosen(collection, selection),
+            accept=accept,
+            on_progress=lambda _: None,
+            say=lambda _: None,
+        )
+        return self._run(replaying)
+
+    def _chosen(self, collection: str | None, selection: Selection | None) -> Selection:
+        return dataclasses.replace(
+            selection or Selection(), collection=collection or self._settings.collection
+        )
 
     def search(
         self, query: str, *, limit: int = 5, collection: str | None = None, expression: str = ""
@@ -134,8 +197,10 @@ class Headrace:
         )
         return self._run(found)
 
-    def _import(self, source: Source, collection: str | None, *, named: bool) -> Summary:
-        options = ImportOptions(collection or self._settings.collection, named_source=named)
+    def _options(self, collection: str | None, *, named: bool) -> ImportOptions:
+        return ImportOptions(collection or self._settings.collection, named_source=named)
+
+    def _import(self, source: Source, options: ImportOptions) -> Summary:
         importing = Import(self._entered(), options, on_progress=lambda _: None, say=lambda _: None)
         return self._run(importing.run([source]))[0]
 
@@ -152,6 +217,16 @@ class Headrace:
         if self._session is None:
             raise RuntimeError("use Headrace in a with block: with Headrace() as headrace: ...")
         return self._session
+
+
+async def _read_letters(settings: Settings, selection: Selection) -> list[DeadLetter]:
+    redis = connect(settings)
+    try:
+        await check(redis, settings)
+        with translated(settings):
+            return [letter async for _, letter in selection.letters(redis)]
+    finally:
+        await redis.aclose()
 
 
 @contextmanager

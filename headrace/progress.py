@@ -21,6 +21,8 @@ class Progress:
     failed: int
     unchanged: int
     listing: bool
+    paused: bool
+    """One of the jobs is; nothing goes on until someone resumes it."""
     chunks_per_second: float
     eta_seconds: float | None
     trouble: str
@@ -58,6 +60,7 @@ class ProgressMeter:
             + sum(job.count("documents_failed") for job in jobs),
             unchanged=own.count("documents_unchanged"),
             listing=not own.sealed,
+            paused=any(job.halt == "paused" for job in jobs),
             chunks_per_second=rate,
             eta_seconds=left / rate if rate > 0 and own.sealed else None,
             trouble="" if own.drained else own.trouble,
@@ -65,4 +68,5 @@ class ProgressMeter:
 
 
 def _promised(job: Job) -> int:
-    return job.count("documents_new") + job.count("documents_changed")
+    outcomes = ("documents_new", "documents_changed", "documents_deleted")
+    return sum(job.count(outcome) for outcome in outcomes)

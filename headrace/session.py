@@ -79,13 +79,18 @@ def running_session(settings: Settings) -> Session | None:
     return Session(with_addresses(settings, found), is_local=True) if found else None
 
 
+def has_ended(session: Session) -> bool:
+    """Tell whether an embedded server has ended."""
+    return session.is_local and attach(session.data_folder) is None
+
+
 def require_servers(session: Session) -> None:
     """Notice when an embedded server has ended: nothing else would bring it back.
 
     Raises:
         UnreachableError: one of them does not run any more.
     """
-    if session.is_local and attach(session.data_folder) is None:
+    if has_ended(session):
         raise UnreachableError(
             f"an embedded server has ended; {session.data_folder / 'logs'} says why. "
             "To go on, run the same command again"

@@ -1,15 +1,22 @@
 """What is going on: workers, collections, jobs, in one value."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import msgspec
 from redis.asyncio import Redis
 
+from contract.ledger.control import Halt, JobControl
 from contract.ledger.jobs import Job, Jobs, collections
 from contract.ledger.ledger import Ledger
+from contract.ledger.letters import Letters
 from contract.ledger.records import Totals
-from contract.presence import present_workers
+from contract.presence import Trouble, present_workers, troubles_of
+
+LOOKED_AT_JOBS = 200
+"""Of each collection, to find those that are paused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +26,11 @@ class CollectionStatus:
     name: str
     unfinished: Totals
     dead_letters: int
+    """Documents that can't be ingested; each is found as it was before, if it was."""
+    clearing: tuple[str, ...]
+    """Cancelled jobs whose documents are being given up still."""
     jobs: tuple[Job, ...]
+    """The newest, and of the older ones those that are paused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +39,8 @@ class Status:
 
     now_ms: int
     workers: tuple[str, ...]
+    troubles: Mapping[str, tuple[Trouble, ...]]
+    """What workers wait for; those that wait for nothing are left out."""
     collections: tuple[CollectionStatus, ...]
 
 
@@ -40,17 +53,20 @@ async def read_status(redis: Redis, *, jobs: int) -> Status:
     """
     found = []
     for name in await collections(redis):
-        ledger = Ledger(redis, name)
+        newest = await Jobs(redis, name).latest(max(jobs, LOOKED_AT_JOBS))
+        shown = [job for at, job in enumerate(newest) if at < jobs or job.halt == Halt.PAUSED.value]
         found.append(
             CollectionStatus(
                 name,
-                await ledger.totals(),
-                int(await redis.hlen(ledger.keys.dead)),
-                tuple(await Jobs(redis, name).latest(jobs)),
+                await Ledger(redis, name).totals(),
+                await Letters(redis, name).count(),
+                tuple(await JobControl(redis, name).cancelled_jobs()),
+                tuple(shown),
             )
         )
     now_ms = round(time.time() * 1000)
-    return Status(now_ms, tuple(await present_workers(redis)), tuple(found))
+    workers = await present_workers(redis)
+    return Status(now_ms, tuple(workers), await troubles_of(redis, workers), tuple(found))
 
 
 def job_as_dict(job: Job, now_ms: int) -> dict[str, Any]:
@@ -72,11 +88,16 @@ def status_as_dict(status: Status) -> dict[str, Any]:
     return {
         "running": True,
         "workers": list(status.workers),
+        "troubles": {
+            worker: [msgspec.structs.asdict(trouble) for trouble in troubles]
+            for worker, troubles in status.troubles.items()
+        },
         "collections": [
             {
                 "name": item.name,
                 "unfinished": asdict(item.unfinished),
                 "dead_letters": item.dead_letters,
+                "clearing": list(item.clearing),
                 "jobs": [job_as_dict(job, status.now_ms) for job in item.jobs],
             }
             for item in status.collections

@@ -7,7 +7,6 @@ from typing import Any
 
 from contract.ledger.jobs import Job
 from contract.ledger.records import DeadLetter
-from producers.document import Omission
 from producers.tally import Tally
 
 NAMED_OMISSIONS = 20
@@ -35,12 +34,20 @@ class Summary:
     """``done``, or ``detached`` when nobody waited."""
     new: int
     changed: int
+    deleted: int
+    """Gone from the source, or without text now."""
     unchanged: int
     resumed: int
     """Promised by an earlier run that was interrupted, and finished now."""
     skipped: int
     failed: int
+    kept: int
+    """Gone from the source and not deleted, by a guard or on demand."""
+    incomplete: bool
+    """The listing did not see everything: nothing was deleted."""
     chunks: int
+    reused: int
+    """Of the chunks, those whose vectors were there already."""
     tokens: int
     seconds: float
     chunks_per_second: float
@@ -63,14 +70,14 @@ def summarise(
 
     Args:
         own: the job.
-        letters: dead letters of workers, of this job and of those that it waited for.
+        letters: dead letters of workers, of this job and of those that it waited for; one for
+            a document.
         tally: what its producer saw.
         seconds: how long it took.
         state: how it ended.
     """
     counters = tally.counters()
-    # One document may have a letter for each of its parts.
-    dead = {letter.document_id: _dead(letter) for letter in letters}
+    dead = [Left(letter.key, letter.reason, letter.message, failed=True) for letter in letters]
     chunks = own.count("chunks_written")
     return Summary(
         source=own.source,
@@ -79,15 +86,27 @@ def summarise(
         state=state,
         new=own.count("documents_new"),
         changed=own.count("documents_changed"),
+        deleted=own.count("documents_deleted"),
         unchanged=counters["documents_unchanged"],
         resumed=counters["documents_pending"],
         skipped=counters["documents_skipped"],
         failed=counters["documents_unreadable"] + len(dead),
+        kept=tally.kept,
+        incomplete=tally.incomplete,
         chunks=chunks,
+        reused=own.count("chunks_reused"),
         tokens=own.count("tokens"),
         seconds=round(seconds, 3),
         chunks_per_second=round(chunks / seconds, 1) if seconds > 0 else 0.0,
-        left_out=(*(_left(omission) for omission in tally.omissions), *dead.values()),
+        left_out=(*left_of(tally), *dead),
+    )
+
+
+def left_of(tally: Tally) -> tuple[Left, ...]:
+    """Name what a listing left out, as far as the tally kept it."""
+    return tuple(
+        Left(omission.key, omission.reason, omission.message, omission.failed)
+        for omission in tally.omissions
     )
 
 
@@ -96,15 +115,26 @@ def text_of(summary: Summary) -> str:
     lines = [
         f"{summary.source} -> {summary.collection}  (job {summary.job}, {summary.state})",
         f"  documents  {summary.new} new, {summary.changed} changed, "
-        f"{summary.unchanged} unchanged, {summary.failed} failed, {summary.skipped} skipped"
+        + (f"{summary.deleted} deleted, " if summary.deleted else "")
+        + f"{summary.unchanged} unchanged, {summary.failed} failed, {summary.skipped} skipped"
         + (f", {summary.resumed} resumed" if summary.resumed else ""),
         f"  chunks     {summary.chunks} written"
+        + (f" ({summary.reused} with vectors that were there)" if summary.reused else "")
         + (f", {summary.tokens} tokens" if summary.tokens else "")
         + f", in {summary.seconds:.1f} s ({summary.chunks_per_second:.0f} chunks/s)",
     ]
-    failures = [left for left in summary.left_out if left.failed]
-    lines += [f"  failed     {left.key}: {left.message}" for left in failures[:NAMED_OMISSIONS]]
-    skipped = [left for left in summary.left_out if not left.failed]
+    if summary.kept:
+        lines.append(f"  kept       {summary.kept} documents that are gone from the source")
+    if summary.incomplete:
+        lines.append("  incomplete the listing did not see everything: nothing was deleted")
+    return "\n".join([*lines, *left_lines(summary.left_out)])
+
+
+def left_lines(left_out: Sequence[Left]) -> list[str]:
+    """Write what was left out: failures by name, the others too if they are few."""
+    failures = [left for left in left_out if left.failed]
+    lines = [f"  failed     {left.key}: {left.message}" for left in failures[:NAMED_OMISSIONS]]
+    skipped = [left for left in left_out if not left.failed]
     if len(skipped) <= NAMED_OMISSIONS:
         lines += [f"  skipped    {left.key}: {left.message}" for left in skipped]
     else:
@@ -113,12 +143,4 @@ def text_of(summary: Summary) -> str:
     unnamed = len(failures) - NAMED_OMISSIONS
     if unnamed > 0:
         lines.append(f"  failed     ... and {unnamed} more; --json names them")
-    return "\n".join(lines)
-
-
-def _dead(letter: DeadLetter) -> Left:
-    return Left(letter.key, letter.reason, letter.message, failed=True)
-
-
-def _left(omission: Omission) -> Left:
-    return Left(omission.key, omission.reason, omission.message, omission.failed)
+    return lines

@@ -3,33 +3,30 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import suppress
 
 from celery import Celery
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from contract.batch import Batch
-from contract.errors import DocumentError
-from contract.ids import document_id
+from contract.errors import GuardError
 from contract.ledger.connection import connect
 from contract.ledger.jobs import Jobs
 from contract.ledger.ledger import Ledger
-from contract.ledger.records import DeadLetter
 from contract.settings import Settings
 from contract.tasks import end
 from producers.batching import Batcher, BatchLimits
-from producers.document import Entry, Omission
-from producers.planning import Loaded, Planner, groups
+from producers.deleting import Deleter, Deletions, Guard
+from producers.drafting import Drafter
+from producers.planning import Planner
 from producers.publishing import HighWater, Publisher
+from producers.pulse import Pulse
+from producers.reading import Reader
 from producers.sources.source import Source
 from producers.splitting import SplitOptions
 from producers.tally import Tally
+from producers.unreadable import bury
 
-GROUP_DOCUMENTS = 64
-"""Documents that are read and looked up together."""
-GROUP_BYTES = 16 * 1024 * 1024
-REPORT_SECONDS = 1.0
+INCOMPLETE = "the listing of the source is incomplete: nothing is deleted"
 
 
 class Producer:
@@ -37,7 +34,7 @@ class Producer:
 
     Attributes:
         tally: what was seen so far.
-        job: the job's id, once ``run`` or ``batches`` has begun.
+        job: the job's id, once ``begin``, ``run`` or ``batches`` has begun.
     """
 
     def __init__(
@@ -47,6 +44,7 @@ class Producer:
         source: Source,
         collection: str,
         now: Callable[[], float] = time.monotonic,
+        deletions: Deletions = Deletions.GUARDED,
     ) -> None:
         """Prepare; nothing is sent or read yet.
 
@@ -56,6 +54,7 @@ class Producer:
             source: where documents come from.
             collection: where they go.
             now: a clock that does not jump.
+            deletions: what becomes of documents that the source has no more.
         """
         self.tally = Tally()
         self.job = ""
@@ -65,24 +64,36 @@ class Producer:
         self._ledger = Ledger(redis, collection)
         self._jobs = Jobs(redis, collection)
         self._now = now
+        self._guard = Guard(deletions, settings.max_delete_share)
+
+    @property
+    def source_name(self) -> str:
+        """Name of the source."""
+        return self._source.name
 
     async def run(self, app: Celery) -> None:
-        """Publish everything that is new or changed, then seal the job.
+        """Publish everything that is new, changed or gone, then seal the job.
 
         Cancelled or killed on the way, the job stays unsealed; running the same again
         resumes it: what was published counts as pending or unchanged then.
+
+        Raises:
+            CancelledJobError: someone cancelled the job.
+            GuardError: too many documents would be deleted; all else is published, and the
+                job is sealed.
         """
-        settings = self._settings
-        high_water = HighWater(settings.max_unfinished_batches, settings.max_unfinished_bytes)
-        publisher = Publisher(self._ledger, app, high_water)
         await self.begin()
-        reporter = asyncio.create_task(self._keep_reporting())
+        pulse = self._pulse()
+        beating = asyncio.create_task(pulse.keep_beating())
+        working = asyncio.create_task(self._publish_all(app, pulse))
         try:
-            async for batches in self._planned():
-                await publisher.publish(batches)
+            await asyncio.wait([beating, working], return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                await beating  # it ends by an error alone
+            await working
         finally:
-            await end(reporter)
-        await self._jobs.seal(self.job, self.tally.counters())
+            await end(working)
+            await end(beating)
 
     async def begin(self) -> None:
         """Create the job, so that it can be watched."""
@@ -94,103 +105,95 @@ class Producer:
 
         A batch that is never published costs nothing: the next listing of the source
         gives its documents another version. Who takes the last one seals the job.
+
+        Raises:
+            CancelledJobError: someone cancelled the job.
+            GuardError: too many documents would be deleted; it comes after the last batch.
         """
         await self.begin()
-        async for batches in self._planned():
-            for batch in batches:
-                yield batch
+        pulse = self._pulse()
+        guard = None
+        try:
+            async for batches in self._planned():
+                await pulse.catch_up()
+                for batch in batches:
+                    yield batch
+        except GuardError as error:
+            guard = error
+        await self._seal(pulse, guard)
+
+    async def _publish_all(self, app: Celery, pulse: Pulse) -> None:
+        settings = self._settings
+        high_water = HighWater(settings.max_unfinished_batches, settings.max_unfinished_bytes)
+        publisher = Publisher(self._ledger, app, high_water)
+        guard = None
+        try:
+            async for batches in self._planned():
+                await pulse.going()
+                await publisher.publish(batches)
+        except GuardError as error:
+            guard = error
+        await self._seal(pulse, guard)
+
+    async def _seal(self, pulse: Pulse, guard: GuardError | None) -> None:
+        """Say that everything is published, and what was not deleted."""
+        await pulse.beat()  # of a cancelled job not all was published
+        trouble = str(guard or (INCOMPLETE if self.tally.incomplete else ""))
+        if trouble:
+            await self._jobs.note_trouble(self.job, trouble)
         await self._jobs.seal(self.job, self.tally.counters())
+        if guard is not None:
+            raise guard
+
+    def _pulse(self) -> Pulse:
+        return Pulse(self._jobs, self.job, self.tally.counters, self._now)
 
     async def _planned(self) -> AsyncIterator[list[Batch]]:
         """List, read, parse, split, plan and batch, one group of documents at a time."""
         settings = self._settings
-        listing = await self._ledger.begin_listing(self._source.name, self._source.origin)
-        planner = Planner(
-            self._ledger,
-            self._source,
-            SplitOptions(settings.chunk_size, settings.chunk_overlap, settings.chunk_unit),
-            self.tally,
-            job=self.job,
-            listing=listing,
+        source = self._source
+        promises = self._ledger.promises
+        known = await promises.count(source.name)
+        listing = await promises.begin_listing(source.name, source.origin)
+        reader = Reader(
+            source, settings.max_document_bytes, lambda: promises.begin_reading(source.name)
         )
-        limits = BatchLimits(
-            settings.batch_max_chunks, settings.batch_max_bytes, settings.batch_max_age_seconds
-        )
-        batcher = Batcher(self._collection, self.job, limits, self._now)
-        async for loaded, omitted in self._loaded():
-            parts = await planner.plan(loaded, omitted)
+        options = SplitOptions(settings.chunk_size, settings.chunk_overlap, settings.chunk_unit)
+        planner = Planner(promises, Drafter(source, options), reader, self.tally, job=self.job)
+        batcher = self._batcher()
+        async for group in reader.groups():
+            self.tally.listed += group.listed
+            self.tally.source_bytes += group.size_bytes
+            parts = await planner.plan(group)
             batches = [batch for part in parts for batch in batcher.add(part)]
             old = batcher.due()
             yield batches if old is None else [*batches, old]
-            await self._bury_failures()
+            failures, self.tally.failures = self.tally.failures, []
+            if failures:
+                await bury(self._ledger.letters, source.name, self.job, failures)
         last = batcher.flush()
         if last is not None:
             yield [last]
+        async for batches in self._deleted(listing, known):
+            yield batches
 
-    async def _loaded(self) -> AsyncIterator[tuple[list[Loaded], list[Omission]]]:
-        """Read one group while the one before is planned."""
-        listed = iter(groups(self._source.listing(), GROUP_DOCUMENTS, GROUP_BYTES))
-
-        async def load() -> tuple[list[Loaded], list[Omission]] | None:
-            group = await asyncio.to_thread(next, listed, None)
-            return None if group is None else await self._read(group)
-
-        ahead = asyncio.create_task(load())
-        try:
-            while (read := await ahead) is not None:
-                ahead = asyncio.create_task(load())
-                yield read
-        finally:
-            ahead.cancel()
-            await asyncio.wait([ahead])
-
-    async def _read(self, group: list[Entry | Omission]) -> tuple[list[Loaded], list[Omission]]:
-        """Read the files of a group at once; what can't be read is counted and left out."""
-        entries = [item for item in group if isinstance(item, Entry)]
-        omitted = [item for item in group if isinstance(item, Omission)]
-        limit = self._settings.max_document_bytes
-        read = await asyncio.gather(
-            *(self._source.read(entry, limit) for entry in entries), return_exceptions=True
+    async def _deleted(self, listing: int, known: int) -> AsyncIterator[list[Batch]]:
+        """Give the batches that delete what is gone."""
+        deleter = Deleter(
+            self._ledger.promises, self._source, self.tally, self._guard, job=self.job
         )
-        loaded = []
-        for entry, data in zip(entries, read, strict=True):
-            if isinstance(data, bytes):
-                self.tally.source_bytes += len(data)
-                loaded.append(Loaded(entry, data))
-            elif isinstance(data, DocumentError):
-                omitted.append(Omission.of(entry.key, entry.key_bytes, data))
-            else:
-                raise data
-        self.tally.listed += len(group)
-        return loaded, omitted
+        batcher = self._batcher()
+        async for parts in deleter.parts(listing, known):
+            batches = [batch for part in parts for batch in batcher.add(part)]
+            last = batcher.flush()
+            yield batches if last is None else [*batches, last]
 
-    async def _bury_failures(self) -> None:
-        """Write down what could not be had, so that it can be found later."""
-        failures, self.tally.failures = self.tally.failures, []
-        if not failures:
-            return
-        at_ms = round(time.time() * 1000)
-        name = self._source.name
-        await self._ledger.bury(
-            DeadLetter(
-                id=document_id(name, failure.key_bytes),
-                document_id=document_id(name, failure.key_bytes),
-                source=name,
-                key=failure.key,
-                job=self.job,
-                stage="read",
-                reason=failure.reason,
-                message=failure.message,
-                at_ms=at_ms,
-            )
-            for failure in failures
+    def _batcher(self) -> Batcher:
+        settings = self._settings
+        limits = BatchLimits(
+            settings.batch_max_chunks, settings.batch_max_bytes, settings.batch_max_age_seconds
         )
-
-    async def _keep_reporting(self) -> None:
-        while True:
-            with suppress(RedisError):  # the producer's own steps tell of an outage
-                await self._jobs.report(self.job, self.tally.counters())
-            await asyncio.sleep(REPORT_SECONDS)
+        return Batcher(self._collection, self.job, limits, self._now)
 
 
 def iterate(settings: Settings, source: Source, collection: str) -> Iterator[Batch]:
@@ -199,6 +202,8 @@ def iterate(settings: Settings, source: Source, collection: str) -> Iterator[Bat
     Connects to the Redis that the settings name, and closes the connection at the end.
 
     Raises:
+        CancelledJobError: someone cancelled the job.
+        GuardError: too many documents would be deleted; it comes after the last batch.
         UsageError: no Redis is configured.
         RuntimeError: an event loop runs here already; use :meth:`Producer.batches` there.
     """

@@ -1,16 +1,20 @@
 """Publishing: into the ledger first, then the message; and not too far ahead of the workers."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from celery import Celery
 
 from contract.batch import Batch
+from contract.errors import UnreachableError
 from contract.ledger.ledger import Ledger
 from contract.queue import announce
 
 POLL_SECONDS = 0.1
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,7 @@ class Publisher:
     """Publishes batches of one collection.
 
     Killed between the two steps, a batch stands in the ledger without a message; the sweeper
-    announces it.
+    announces it. So it does when the broker is away, or full, between the two.
     """
 
     def __init__(self, ledger: Ledger, app: Celery, high_water: HighWater) -> None:
@@ -33,18 +37,37 @@ class Publisher:
         self._ledger = ledger
         self._app = app
         self._high_water = high_water
+        self._is_broker_away = False
 
     async def publish(self, batches: Sequence[Batch]) -> None:
         """Wait until there is room, write the batches down, and announce them.
 
         Raises:
-            UnreachableError: the broker is away; the batches are safe in the ledger.
+            RedisError: the ledger is away, or has no room, for longer than its client waits.
         """
         if not batches:
             return
         await self._wait_for_room()
         ids = await self._ledger.publish(batches)
-        await asyncio.to_thread(announce, self._app, self._ledger.collection, ids)
+        try:
+            await asyncio.to_thread(announce, self._app, self._ledger.collection, ids)
+        except UnreachableError as error:
+            self._tell(str(error))
+        else:
+            self._tell("")
+
+    def _tell(self, trouble: str) -> None:
+        """Tell once that the broker is away, and once that it is back."""
+        if bool(trouble) == self._is_broker_away:
+            return
+        self._is_broker_away = bool(trouble)
+        if trouble:
+            logger.warning(
+                "not announced: the sweeper will do it",
+                extra={"event": "announce_failed", "error": trouble},
+            )
+        else:
+            logger.warning("announcing again", extra={"event": "announce_resumed"})
 
     async def _wait_for_room(self) -> None:
         while True:

@@ -23,7 +23,11 @@ class Tally:
     failures: list[Omission] = field(default_factory=list)
     """Failed omissions that are not in the ledger yet; the producer empties this."""
     awaited_jobs: set[str] = field(default_factory=set)
-    """Earlier jobs whose documents this one found promised and not through."""
+    """Other jobs whose documents this one found promised and not through."""
+    incomplete: bool = False
+    """The listing did not see everything, so nothing was deleted."""
+    kept: int = 0
+    """Documents that are gone from the source and were kept, by a guard or on demand."""
 
     def omit(self, omission: Omission) -> None:
         """Count something that is listed and will not become a document."""
@@ -36,15 +40,16 @@ class Tally:
             self.omissions.append(omission)
 
     def count_outcome(self, outcome: Outcome, job: str) -> None:
-        """Count what the ledger said of a document."""
+        """Count what the ledger said of a document; no job: one that nobody need wait for."""
         self.outcomes[outcome] += 1
-        if outcome is Outcome.PENDING:
+        if outcome is Outcome.PENDING and job:
             self.awaited_jobs.add(job)
 
     @property
     def promised(self) -> int:
         """Documents to which the ledger gave a version."""
-        return self.outcomes[Outcome.NEW] + self.outcomes[Outcome.CHANGED]
+        given = (Outcome.NEW, Outcome.CHANGED, Outcome.DELETED)
+        return sum(self.outcomes[outcome] for outcome in given)
 
     def counters(self) -> dict[str, int]:
         """Give the counters that belong to the producer alone, as the job keeps them."""

@@ -1,7 +1,8 @@
 """The worker process: ``celery -A worker.app worker``.
 
 The composition root: the only place of the worker that reads settings and environment.
-Exit codes: 2 when the configuration can never work, so that a supervisor does not loop.
+Exit codes: 2 when the configuration can never work, so that a supervisor does not loop; 75 when
+no message reaches the process any more, so that a supervisor starts it anew at once.
 """
 
 import logging

@@ -8,6 +8,7 @@ name behind it. Which embedding model it holds is written in its properties.
 
 import asyncio
 import json
+import uuid
 from typing import Any
 
 from pymilvus import DataType, MilvusClient, MilvusException
@@ -38,6 +39,8 @@ RESERVED_FIELDS = frozenset({PRIMARY_FIELD, VECTOR_FIELD, *VARCHAR_FIELDS, *INTE
 
 PRIMARY_BYTES = 128
 MODEL_PROPERTY = "headrace.model"
+IDENTITY_PROPERTY = "headrace.id"
+"""Random: tells a collection from one that is made anew under the same name."""
 LOCK_SECONDS = 60.0
 """Creating, indexing and loading took up to 3.6 s on a server."""
 LOOK_SECONDS = 30.0
@@ -96,6 +99,12 @@ def held_model(client: MilvusClient, name: str) -> ModelIdentity | None:
     return _model_of(client.describe_collection(physical, timeout=LOOK_SECONDS), name)
 
 
+def identity(client: MilvusClient, physical: str) -> str:
+    """Name a collection for as long as it lives; empty for one made before these names."""
+    found = client.describe_collection(physical, timeout=LOOK_SECONDS)
+    return str(found.get("properties", {}).get(IDENTITY_PROPERTY, ""))
+
+
 def _physical_name(client: MilvusClient, name: str, timeout: float) -> str | None:
     """Follow the alias; None when neither alias nor collection has this name."""
     try:
@@ -136,7 +145,10 @@ def _create(client: MilvusClient, settings: Settings, name: str, model: ModelIde
         client.create_collection(
             physical,
             schema=_schema(model),
-            properties={MODEL_PROPERTY: json.dumps(model.as_dict())},
+            properties={
+                MODEL_PROPERTY: json.dumps(model.as_dict()),
+                IDENTITY_PROPERTY: uuid.uuid4().hex,
+            },
             timeout=timeout,
         )
     _compare(client.describe_collection(physical, timeout=timeout), physical, model)

@@ -1,49 +1,50 @@
-"""The way of one batch through a worker: claim, embed, write, settle, clean up, finish.
-
-Safe to repeat from any point: rows have ids of their own version, marks count once, and the
-batch leaves the ledger in the last step only.
-"""
+"""Batches in a worker's hands: claimed, kept, given back, put aside, or run alone."""
 
 import asyncio
+import contextlib
+import dataclasses
 import itertools
 import logging
-import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
 from redis.exceptions import RedisError
 
-from contract.batch import Batch, Part, decode
-from contract.errors import HeadraceError, LeaseLostError, PermanentError, TransientError
-from contract.ids import chunk_ids
+from contract.batch import decode
+from contract.errors import (
+    BatchDecodeError,
+    CollectionGoneError,
+    LeaseLostError,
+    ThrottledError,
+    TransientError,
+    UnreachableError,
+    UsageError,
+)
+from contract.ledger.connection import text
 from contract.ledger.jobs import Jobs
 from contract.ledger.ledger import Ledger
-from contract.ledger.records import Claim, ClaimState, Finish, PartMark, Settled, Verdict
-from worker.dead_letters import dead_letter
+from contract.ledger.records import Claim, ClaimState
+from contract.tasks import end
+from worker.calls import Calls
+from worker.dead_letters import said
 from worker.embedding.embedder import Embedder
-from worker.isolation import isolate
+from worker.isolation import halves
 from worker.lease import Lease
-from worker.outcome import Ingested, Outcome, Stage, Stopwatch
-from worker.retry import RetryPolicy
-from worker.store import Row, rows_of
+from worker.outcome import HALTED, Ingested, Outcome, Stopwatch
+from worker.retrier import Retrier
+from worker.solitude import Solitude
+from worker.store import Store
+from worker.work import Tools, Work
+
+SUSPECT_CRASHES = 3
+"""Workers that fell silent with a batch in hand, after which it is run alone."""
+BLAMELESS_REST_SECONDS = 5.0
+"""For a batch that could not even be begun, or needs someone to mend the configuration."""
+UNREADABLE_REST_SECONDS = 30.0
+"""For a batch of another format: a newer worker may come along."""
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-
-class Store(Protocol):
-    """Where rows go; see :class:`worker.store.MilvusStore`."""
-
-    async def upsert(self, rows: Sequence[Row], vectors: NDArray[np.float32]) -> None:
-        """Write rows, replacing those with the same ids."""
-
-    async def delete(self, ids: Sequence[str]) -> None:
-        """Delete rows by id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +53,30 @@ class Limits:
 
     lease_seconds: float
     batch_timeout_seconds: float
-    retry: RetryPolicy
+    """For one attempt at one stage of a batch; waiting for an outage to end has no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    collection: str
+    job: str
+    task: asyncio.Task[Ingested]
 
 
 class Ingester:
     """Ingests batches; one object a process, used by many tasks at once."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all named, for the composition root
         self,
         *,
         worker_id: str,
         ledger_of: Callable[[str], Ledger],
         store_of: Callable[[str], Awaitable[Store]],
         embedder: Embedder,
+        retrier: Retrier,
         limits: Limits,
+        solitude: Solitude,
+        app_announce: Callable[[str, Sequence[str]], Awaitable[None]],
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         """Be handed everything that reaches outside; the caller closes it.
@@ -75,213 +86,159 @@ class Ingester:
             ledger_of: collection -> its ledger.
             store_of: collection -> its store, made when it is first asked for.
             embedder: the model.
-            limits: leases, time-outs, retries.
+            retrier: retries calls, and waits out outages.
+            limits: leases and time-outs.
+            solitude: of this process.
+            app_announce: (collection, batch ids) -> tells the workers of batches.
             now: a clock that does not jump.
         """
         self.worker_id = worker_id
         self._ledger_of = ledger_of
-        self._store_of = store_of
-        self._embedder = embedder
+        self._tools = Tools(store_of, embedder)
+        self._retrier = retrier
         self._limits = limits
+        self._solitude = solitude
+        self._announce = app_announce
         self._now = now
         self._numbers = itertools.count()
-        self._draw = random.Random()  # noqa: S311 - jitter
+        self._flights: dict[str, _Flight] = {}  # by owner
+
+    def jobs_in_flight(self) -> set[tuple[str, str]]:
+        """Name collection and job of all batches that are in hand."""
+        return {(flight.collection, flight.job) for flight in self._flights.values()}
+
+    def cancel(self, collection: str, job: str) -> None:
+        """Let go of all batches of a halted job, without counting it as a failure.
+
+        May be called again for those that did not obey.
+        """
+        for flight in self._flights.values():
+            if (flight.collection, flight.job) == (collection, job):
+                flight.task.cancel()
 
     async def ingest(self, collection: str, batch_id: str) -> Ingested:
-        """Bring one batch to its end, or give it back.
+        """Bring one batch to its end, or give it back; while a server is away, wait.
 
         Raises:
             RedisError: the ledger does not answer; a lease, if there is one, runs out.
         """
+        await self._retrier.ready()
         ledger = self._ledger_of(collection)
         owner = f"{self.worker_id}{next(self._numbers)}"
         try:
-            return await self._ingest(ledger, batch_id, owner)
+            return await self._claim(ledger, batch_id, owner)
         except asyncio.CancelledError:
             # Also for a claim whose answer was still on its way.
             await asyncio.shield(ledger.release(batch_id, owner))
             raise
 
-    async def _ingest(self, ledger: Ledger, batch_id: str, owner: str) -> Ingested:
-        begun = self._now()
-        claim = await ledger.claim(batch_id, owner, self._limits.lease_seconds)
-        if claim.state is not ClaimState.CLAIMED:
-            return Ingested(Outcome.DROPPED, reason=claim.state.value)
-        lease = Lease(ledger, batch_id, owner, self._limits.lease_seconds, begun, self._now)
-        work = _Work(self, ledger, claim, lease, Stopwatch(self._now))
+    async def _claim(self, ledger: Ledger, batch_id: str, owner: str) -> Ingested:
+        async with contextlib.AsyncExitStack() as company:
+            # Before the claim: who is claimed may be suspected, if someone alone kills us all.
+            await company.enter_async_context(self._solitude.shared())
+            begun = self._now()
+            claim = await ledger.claim(batch_id, owner, self._limits.lease_seconds)
+            if claim.state is not ClaimState.CLAIMED:
+                return Ingested(Outcome.DROPPED, reason=claim.state.value)
+            if claim.crashes >= SUSPECT_CRASHES:
+                await company.aclose()
+            try:
+                batch = decode(claim.payload)
+            except BatchDecodeError as error:
+                return await self._give_up_reading(ledger, claim, error)
+            watch = Stopwatch(self._now)
+            timeout_seconds = self._limits.batch_timeout_seconds
+            calls = Calls(self._retrier, watch, timeout_seconds, claim.attempts)
+            lease = Lease(ledger, batch_id, owner, self._limits.lease_seconds, begun, self._now)
+            return await self._fly(Work(self._tools, calls, ledger, claim, batch, lease))
+
+    async def _fly(self, work: Work) -> Ingested:
+        """Work in a task of its own, which ``cancel`` can end without ending the caller's."""
+        owner, collection, job = work.claim.owner, work.ledger.collection, work.batch.job
+        task = asyncio.create_task(self._carry(work), name=f"batch {work.claim.batch_id}")
+        self._flights[owner] = _Flight(collection, job, task)
         try:
-            async with asyncio.timeout(self._limits.batch_timeout_seconds), lease.kept():
-                return await work.run()
+            await asyncio.wait([task])
+        finally:
+            del self._flights[owner]
+            await end(task)
+        if not task.cancelled():
+            return task.result()
+        await work.ledger.release(work.claim.batch_id, owner)  # which knows what a halt means
+        return work.ended(Outcome.DROPPED, HALTED)
+
+    async def _carry(self, work: Work) -> Ingested:
+        try:
+            async with work.lease.kept():
+                if work.claim.crashes < SUSPECT_CRASHES:
+                    return await work.run()
+                return await self._carry_suspect(work)
         except LeaseLostError:
             return work.ended(Outcome.LOST, "lease")
         except RedisError:
             raise  # the ledger is away: there is nobody to give the batch back to
-        except (HeadraceError, TimeoutError) as error:
-            return await self._give_back(work, error)
-        except Exception as error:
-            logger.exception("batch failed", extra={"event": "batch_failed", "batch": batch_id})
+        except Exception as error:  # noqa: BLE001 - one batch must not end the worker
             return await self._give_back(work, error)
 
-    async def _give_back(self, work: "_Work", error: Exception) -> Ingested:
+    async def _carry_suspect(self, work: Work) -> Ingested:
+        """Run a batch alone that workers have died of, or halve it if that is known by now."""
+        claim, batch, ledger = work.claim, work.batch, work.ledger
+        context = {"batch": claim.batch_id, "crashes": claim.crashes}
+        if claim.alone_crashes and sum(part.units for part in batch.parts) > 1:
+            pieces = halves(batch)
+            work.lease.let_go()
+            if not await ledger.split(claim.batch_id, claim.owner, batch, pieces):
+                raise LeaseLostError(f"lease on batch {claim.batch_id} is lost")
+            logger.warning("batch halved", extra={"event": "batch_halved", **context})
+            with contextlib.suppress(UnreachableError):  # else the sweeper announces them
+                await self._announce(ledger.collection, [piece.id for piece in pieces])
+            return work.ended(Outcome.SPLIT, isolated=True)
+        async with self._solitude.alone():
+            logger.warning("batch run alone", extra={"event": "batch_alone", **context})
+            if not await ledger.mark_alone(claim.batch_id, claim.owner):
+                raise LeaseLostError(f"lease on batch {claim.batch_id} is lost")
+            return dataclasses.replace(await work.run(), isolated=True)
+
+    async def _give_back(self, work: Work, error: Exception) -> Ingested:
         """Let the batch rest and be tried again, by whoever is there then."""
         claim = work.claim
-        transient = error if isinstance(error, TransientError) else TransientError(repr(error))
-        rest = self._limits.retry.rest_seconds(transient, claim.attempts)
+        if not isinstance(error, TransientError | UsageError):
+            logger.error("batch failed", exc_info=error, extra={"event": "batch_failed"})
+        transient = error if isinstance(error, TransientError) else TransientError(said(error))
+        rest = self._retrier.policy.rest_seconds(transient, claim.attempts)
+        failed = work.is_under_way and not isinstance(error, UsageError)
+        if not failed:
+            rest = max(rest, BLAMELESS_REST_SECONDS)
+        if isinstance(error, ThrottledError | CollectionGoneError):
+            failed = False
+        await self._release(work.ledger, claim, work.batch.job, said(error), rest, failed=failed)
+        return work.ended(Outcome.GIVEN_BACK, type(error).__name__)
+
+    async def _give_up_reading(
+        self, ledger: Ledger, claim: Claim, error: BatchDecodeError
+    ) -> Ingested:
+        """Leave a batch to others that this program can't read, without a failed attempt."""
+        job = await ledger.redis.hget(ledger.keys.batch(claim.batch_id), "job")
+        message = f"batch {claim.batch_id} can't be read: {said(error)}"
+        await self._release(
+            ledger, claim, text(job or b""), message, UNREADABLE_REST_SECONDS, failed=False
+        )
+        return Ingested(Outcome.GIVEN_BACK, reason=type(error).__name__)
+
+    async def _release(
+        self, ledger: Ledger, claim: Claim, job: str, error: str, rest: float, *, failed: bool
+    ) -> None:
         logger.warning(
             "batch given back",
             extra={
                 "event": "batch_given_back",
                 "batch": claim.batch_id,
-                "attempts": claim.attempts + 1,
+                "attempts": claim.attempts + failed,
                 "rest_seconds": rest,
-                "error": str(error) or type(error).__name__,
+                "error": error,
             },
         )
-        if work.batch is not None:
-            jobs = Jobs(work.ledger.redis, work.ledger.collection)
-            await jobs.note_trouble(work.batch.job, str(error) or type(error).__name__)
-        await work.ledger.release(claim.batch_id, claim.owner, delay_seconds=rest, failed=True)
-        return work.ended(Outcome.GIVEN_BACK, type(error).__name__)
-
-    async def retrying(self, stage: Stage, call: Callable[[], Awaitable[T]], watch: Stopwatch) -> T:
-        """Make a call until it succeeds, is refused, or has failed too often for now."""
-        attempt = 0
-        while True:
-            try:
-                with watch.measured(stage):
-                    return await call()
-            except TransientError as error:
-                attempt += 1
-                delay = self._limits.retry.delay_seconds(error, attempt, self._draw)
-                watch.count_retry(stage, type(error).__name__)
-                if delay is None:
-                    raise
-                await asyncio.sleep(delay)
-
-
-class _Work:
-    """One batch in the hands of one worker."""
-
-    def __init__(
-        self, ingester: Ingester, ledger: Ledger, claim: Claim, lease: Lease, watch: Stopwatch
-    ) -> None:
-        self.ingester = ingester
-        self.ledger = ledger
-        self.claim = claim
-        self.lease = lease
-        self.watch = watch
-        self.batch: Batch | None = None
-        self.tokens = 0
-        self.dead: dict[int, PermanentError] = {}  # by the part's place in the batch
-        self.written = 0
-        self.committed = 0
-
-    async def run(self) -> Ingested:
-        batch = self.batch = decode(self.claim.payload)
-        wanted = await self.ledger.wanted([part.document_id for part in batch.parts])
-        live = [
-            (place, part)
-            for place, (part, version) in enumerate(zip(batch.parts, wanted, strict=True))
-            if part.version == version and part.chunks
-        ]
-        store = await self.ingester._store_of(self.ledger.collection)  # noqa: SLF001 - one unit
-        vectors = await self._embed(live)
-        await self._write(store, live, vectors)
-        await self._settle(store, batch)
-        return self.ended(Outcome.FINISHED)
-
-    async def _embed(self, live: Sequence[tuple[int, Part]]) -> dict[str, NDArray[np.float32]]:
-        """Embed each text once; texts that are refused alone make their parts dead."""
-        vectors: dict[str, NDArray[np.float32]] = {}
-        embedder = self.ingester._embedder  # noqa: SLF001 - one unit
-
-        async def embed(texts: Sequence[str]) -> None:
-            embedded = await self.ingester.retrying(
-                Stage.EMBED, lambda: embedder.embed(texts), self.watch
-            )
-            self.tokens += embedded.tokens or 0
-            vectors.update(zip(texts, embedded.vectors, strict=True))
-
-        texts = list(dict.fromkeys(chunk.text for _, part in live for chunk in part.chunks))
-        refused = dict(await isolate(texts, embed))
-        for place, part in live:
-            for chunk in part.chunks:
-                if chunk.text in refused:
-                    self.dead.setdefault(place, refused[chunk.text])
-        return vectors
-
-    async def _write(
-        self,
-        store: Store,
-        live: Sequence[tuple[int, Part]],
-        vectors: dict[str, NDArray[np.float32]],
-    ) -> None:
-        """Write the rows of the parts that are whole, as long as the lease is ours."""
-        rows = [
-            (place, row) for place, part in live if place not in self.dead for row in rows_of(part)
-        ]
-
-        async def upsert(some: Sequence[tuple[int, Row]]) -> None:
-            matrix = np.stack([vectors[row.document.page_content] for _, row in some])
-
-            async def call() -> None:
-                self.lease.check()
-                await store.upsert([row for _, row in some], matrix)
-
-            await self.ingester.retrying(Stage.WRITE, call, self.watch)
-
-        for (place, _), error in await isolate(rows, upsert):
-            self.dead.setdefault(place, error)
-        self.written = sum(place not in self.dead for place, _ in rows)
-
-    async def _settle(self, store: Store, batch: Batch) -> None:
-        """Mark the parts, delete what is stale, then commit and strike the batch off."""
-        marks = tuple(
-            PartMark(part.document_id, part.version, part.first, part.units, place in self.dead)
-            for place, part in enumerate(batch.parts)
+        await Jobs(ledger.redis, ledger.collection).note_trouble(job, error)
+        await ledger.release(
+            claim.batch_id, claim.owner, delay_seconds=rest, failed=failed, error=error
         )
-        settled = await self.ledger.settle(marks)
-        stale = [
-            chunk_id
-            for part, verdict in zip(batch.parts, settled, strict=True)
-            for chunk_id in _stale_ids(part, verdict)
-        ]
-        if stale:
-            await self.ingester.retrying(Stage.DELETE, lambda: store.delete(stale), self.watch)
-        letters = tuple(
-            dead_letter(batch, batch.parts[place], error, self.claim.attempts)
-            for place, error in self.dead.items()
-        )
-        finish = Finish(
-            marks, tuple(s.verdict for s in settled), self.written, self.tokens, letters
-        )
-        with self.watch.measured(Stage.COMMIT):
-            struck = await self.ledger.finish(self.claim.batch_id, batch.job, finish)
-        if struck:
-            self.committed = sum(s.verdict is Verdict.COMMIT for s in settled)
-
-    def ended(self, outcome: Outcome, reason: str = "") -> Ingested:
-        """Say how it went."""
-        parts = self.batch.parts if self.batch and outcome is Outcome.FINISHED else ()
-        return Ingested(
-            outcome,
-            reason=reason,
-            chunks=self.written,
-            documents=self.committed,
-            dead=tuple(type(error).__name__ for error in self.dead.values()),
-            tokens=self.tokens,
-            text_bytes=sum(len(chunk.text.encode()) for part in parts for chunk in part.chunks),
-            seconds=self.watch.seconds,
-            retries=self.watch.retries,
-        )
-
-
-def _stale_ids(part: Part, settled: Settled) -> list[str]:
-    """Name the rows that a verdict says must go."""
-    if settled.verdict is Verdict.SUPERSEDED:
-        return list(chunk_ids(part.document_id, part.version, part.ordinals))
-    return [
-        chunk_id
-        for version, count in settled.versions
-        for chunk_id in chunk_ids(part.document_id, version, range(count))
-    ]

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 from redis.exceptions import RedisError
 
@@ -48,6 +49,7 @@ class Lease:
         self._now = now
         self._until = begun + seconds * SAFETY
         self._lost = False
+        self._let_go = False
 
     def check(self) -> None:
         """Make sure that the batch is still ours.
@@ -58,24 +60,42 @@ class Lease:
         if self._lost or self._now() >= self._until:
             raise LeaseLostError(f"lease on batch {self.batch_id} is lost")
 
+    def let_go(self) -> None:
+        """Say that the batch is about to leave the ledger, and its lease with it."""
+        self._let_go = True
+
     @contextlib.asynccontextmanager
     async def kept(self) -> AsyncIterator["Lease"]:
-        """Renew the lease every third of its length until the block ends."""
-        keeper = asyncio.create_task(self._keep(), name=f"lease {self.batch_id}")
+        """Renew the lease every third of its length until the block ends.
+
+        Raises:
+            LeaseLostError: someone else has the batch; the block was cancelled for it.
+        """
+        worker = asyncio.current_task()
+        assert worker is not None  # noqa: S101 - a coroutine runs in a task
+        cancelled_before = worker.cancelling()
+        keeper = asyncio.create_task(self._keep(worker), name=f"lease {self.batch_id}")
         try:
             yield self
+        except asyncio.CancelledError:
+            if self._lost and worker.uncancel() <= cancelled_before:
+                raise LeaseLostError(f"lease on batch {self.batch_id} is lost") from None
+            raise
         finally:
+            self._let_go = True
             await end(keeper)
 
-    async def _keep(self) -> None:
+    async def _keep(self, worker: asyncio.Task[Any]) -> None:
+        """Renew; whoever works on a batch that is not ours any more is cancelled, once."""
         while not self._lost:
             await asyncio.sleep(self.seconds / 3)
             begun = self._now()
             try:
                 if await self.ledger.renew(self.batch_id, self.owner, self.seconds):
                     self._until = begun + self.seconds * SAFETY
-                else:
+                elif not self._let_go:
                     self._lost = True
+                    worker.cancel()
             except RedisError as error:
                 # The clock decides: without an answer the lease simply runs out.
                 logger.warning(

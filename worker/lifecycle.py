@@ -8,33 +8,40 @@ import os
 import secrets
 import signal
 import socket
+import threading
+import time
+from collections.abc import Sequence
 from typing import Any
 
 from celery import Celery
+from celery.worker import state as celery_state
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from contract.errors import TransientError
-from contract.ledger.connection import connect as connect_redis
 from contract.ledger.connection import translated
-from contract.ledger.ledger import Ledger
-from contract.ledger.sweeper import keep_sweeping
-from contract.presence import keep_present
+from contract.presence import Trouble
 from contract.settings import PARENT_VARIABLE, Settings
 from contract.tasks import AGAIN_SECONDS, end
-from worker.embedding.build import make_embedder
+from worker.composition import Composition, compose
+from worker.deafness import Deafness, Hearing, wait_for_deafness
 from worker.health import HealthServer
-from worker.ingest import Ingester, Limits
+from worker.ingest import Ingester
 from worker.loop import LoopThread
 from worker.metrics import Metrics
 from worker.milvus import quiet_libraries
 from worker.outcome import Ingested, Outcome
-from worker.retry import RetryPolicy
-from worker.stores import Stores
+from worker.slots import Slots
+
+DEAF = 75
+"""EX_TEMPFAIL: no message reaches this process any more; another one would hear."""
+FAILED = 1
 
 logger = logging.getLogger(__name__)
 
 STUCK_AFTER_SECONDS = 10.0
 """An event loop silent for so long is not healthy."""
+LEAVE_SECONDS = 8.0
+"""After which a process that leaves in good order is ended, whatever hangs in it."""
 
 
 def worker_id_prefix(pid: int) -> str:
@@ -54,6 +61,8 @@ class WorkerProcess:
         self.settings = settings
         self.app = app
         self.draining = False
+        self.deafness = Deafness()
+        self.slots = Slots(settings.worker_concurrency)
         self.metrics = Metrics(CollectorRegistry())
         for collector in (GCCollector, PlatformCollector, ProcessCollector):
             collector(registry=self.metrics.registry)
@@ -61,7 +70,7 @@ class WorkerProcess:
         self._health: HealthServer | None = None
         self._clients = contextlib.AsyncExitStack()
         self._closing = False
-        self._ingester: Ingester | None = None
+        self._inside: Composition | None = None
         self._background: list[asyncio.Task[None]] = []
         self._parent = int(os.environ.get(PARENT_VARIABLE, "0"))
 
@@ -91,14 +100,14 @@ class WorkerProcess:
 
     def ingest(self, collection: str, batch_id: str) -> None:
         """Bring one batch to its end; called in a thread of Celery's pool."""
-        loop, ingester = self._loop, self._ingester
-        if self.draining or loop is None or ingester is None:
-            return  # the batch waits in the ledger; the sweeper announces it again
-        # Above the batch's own time-out, which is the one that should act.
-        patience = self.settings.batch_timeout_seconds + self.settings.lease_seconds
-        with self.metrics.in_flight.track_inprogress():
-            ingested = loop.run(self._ingest(ingester, collection, batch_id), patience)
-        self.metrics.observe(ingested)
+        with self.slots.one_taken():
+            loop, inside = self._loop, self._inside
+            if self.draining or loop is None or inside is None:
+                return  # the batch waits in the ledger; the sweeper announces it again
+            with self.metrics.in_flight.track_inprogress():
+                # Its time-outs are its own: it may wait out an outage before it begins.
+                ingested = loop.run(self._ingest(inside.ingester, collection, batch_id))
+            self.metrics.observe(ingested)
 
     def health(self) -> dict[str, Any]:
         """Tell whether the loop lives; what ``/healthz`` shows."""
@@ -106,8 +115,12 @@ class WorkerProcess:
         return {
             "ok": silent < STUCK_AFTER_SECONDS,
             "draining": self.draining,
+            "waiting_for": [trouble.dependency for trouble in self._troubles()],
             "event_loop_silent_seconds": round(silent, 3),
         }
+
+    def _troubles(self) -> Sequence[Trouble]:
+        return self._inside.troubles.current() if self._inside else ()
 
     def drain(self) -> None:
         """Claim nothing more; what is in flight may end within ``drain_seconds``."""
@@ -115,6 +128,20 @@ class WorkerProcess:
         logger.info("draining", extra={"event": "draining"})
         if self._loop is not None:
             self._loop.call_later(self.settings.drain_seconds, self._give_up)
+
+    def leave(self, code: int) -> None:
+        """End this process with an exit code, because a new one would do better.
+
+        What is in flight is given back at once. Celery is asked to end; where its main thread
+        hangs, the process ends without it.
+        """
+        logger.warning("leaving", extra={"event": "leaving", "code": code})
+        self.draining = True
+        last_resort = threading.Timer(LEAVE_SECONDS, os._exit, [code])
+        last_resort.daemon = True
+        last_resort.start()
+        self._give_up()
+        celery_state.should_stop = code
 
     def _give_up(self) -> None:
         """Cancel what is still in flight, but not the closing itself; again until it obeys."""
@@ -145,31 +172,34 @@ class WorkerProcess:
             return Ingested(Outcome.GIVEN_BACK, reason="stopping")
 
     async def _open(self) -> None:
-        settings = self.settings
-        redis = connect_redis(settings)
-        self._clients.push_async_callback(redis.aclose)
-        embedder = make_embedder(settings)
-        self._clients.push_async_callback(embedder.aclose)
-        stores = Stores(settings, redis, embedder)
-        self._clients.push_async_callback(stores.close)
         identity = f"{worker_id_prefix(os.getpid())}{secrets.token_hex(4)}:"
-        ledgers: dict[str, Ledger] = {}
-
-        def ledger_of(collection: str) -> Ledger:
-            return ledgers.setdefault(collection, Ledger(redis, collection))
-
-        self._ingester = Ingester(
-            worker_id=identity,
-            ledger_of=ledger_of,
-            store_of=stores.get,
-            embedder=embedder,
-            limits=Limits(settings.lease_seconds, settings.batch_timeout_seconds, RetryPolicy()),
-        )
+        self._inside = await compose(self.settings, self.app, self.metrics, identity, self._clients)
         self._background = [
-            asyncio.create_task(keep_sweeping(redis, self.app, settings), name="sweeper"),
-            asyncio.create_task(keep_present(redis, identity, settings), name="presence"),
+            *self._inside.background,
             asyncio.create_task(self._watch_parent(), name="parent"),
+            asyncio.create_task(self._listen(), name="ears"),
         ]
+        for task in self._background:
+            task.add_done_callback(self._leave_if_failed)
+
+    def _leave_if_failed(self, task: asyncio.Task[None]) -> None:
+        """Not go on with half a worker: what runs in the background has no other watcher."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not self._closing:
+            logger.error(
+                "worker is broken",
+                extra={"event": "background_failed", "task": task.get_name()},
+                exc_info=error,
+            )
+            self.leave(FAILED)
+
+    async def _listen(self) -> None:
+        await wait_for_deafness(self.app, self._hearing, self.deafness, time.monotonic)
+        self.leave(DEAF)
+
+    def _hearing(self) -> Hearing:
+        can_take = self.slots.are_free and not self.draining and not self._troubles()
+        return Hearing(self.slots.messages, can_take)
 
     async def _close(self) -> None:
         await asyncio.gather(*map(end, self._background))

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from worker.outcome import Ingested, Outcome, Stage
+from worker.breaker import Dependency
+from worker.outcome import HALTED, Ingested, Outcome, Stage
 
 STAGE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 ERROR_REASONS = (
@@ -19,6 +20,8 @@ ERROR_REASONS = (
     "EmbeddingRefusedError",
     "EmbeddingReplyError",
     "StoreRejectedError",
+    "KillsWorkersError",
+    "TransientError",
     "other",
 )
 
@@ -29,18 +32,23 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         """Declare all of them, and all their series."""
         self.registry = registry
-        self.documents = Counter(
-            "headrace_documents_total", "Documents that became searchable.", registry=registry
+
+        def counter(name: str, says: str, *labels: str) -> Counter:
+            return Counter(f"headrace_{name}_total", says, labels, registry=registry)
+
+        def gauge(name: str, says: str, *labels: str) -> Gauge:
+            return Gauge(f"headrace_{name}", says, labels, registry=registry)
+
+        self.documents = counter("documents", "Documents that became searchable.")
+        self.chunks = counter("chunks", "Chunks written.")
+        self.reused = counter(
+            "chunks_reused", "Chunks written whose vectors were read back instead of made."
         )
-        self.chunks = Counter("headrace_chunks_total", "Chunks written.", registry=registry)
-        self.tokens = Counter(
-            "headrace_embedding_tokens_total", "Tokens embedded.", registry=registry
-        )
-        self.text_bytes = Counter(
-            "headrace_text_bytes_total", "Text written, in bytes of UTF-8.", registry=registry
-        )
-        self.batches = Counter(
-            "headrace_batches_total", "Batches by how they ended.", ["outcome"], registry=registry
+        self.tokens = counter("embedding_tokens", "Tokens embedded.")
+        self.text_bytes = counter("text_bytes", "Text written, in bytes of UTF-8.")
+        self.batches = counter("batches", "Batches by how they ended.", "outcome")
+        self.isolated = counter(
+            "batches_isolated", "Batches run alone or halved, because workers had died of them."
         )
         self.stage_seconds = Histogram(
             "headrace_stage_duration_seconds",
@@ -49,29 +57,25 @@ class Metrics:
             buckets=STAGE_BUCKETS,
             registry=registry,
         )
-        self.errors = Counter(
-            "headrace_errors_total",
-            "Attempts that failed, by stage and reason.",
-            ["stage", "reason"],
-            registry=registry,
+        self.errors = counter(
+            "errors", "Attempts that failed, by stage and reason.", "stage", "reason"
         )
-        self.dead = Counter(
-            "headrace_dead_parts_total",
-            "Shares of documents that became dead letters.",
-            ["reason"],
-            registry=registry,
+        self.dead = counter("dead_parts", "Shares of documents that became dead letters.", "reason")
+        self.in_flight = gauge("batches_in_flight", "Batches being worked on.")
+        self.slots = gauge("worker_slots", "Batches this process may work on.")
+        self.loop_lag = gauge("event_loop_lag_seconds", "Lateness of the loop's beat.")
+        self.breaker_open = gauge(
+            "breaker_open",
+            "Whether a server is away, so that nothing is claimed (1) or not (0).",
+            "dependency",
         )
-        self.in_flight = Gauge(
-            "headrace_batches_in_flight", "Batches being worked on.", registry=registry
-        )
-        self.slots = Gauge(
-            "headrace_worker_slots", "Batches this process may work on.", registry=registry
-        )
-        self.loop_lag = Gauge(
-            "headrace_event_loop_lag_seconds", "Lateness of the loop's beat.", registry=registry
-        )
-        for outcome in Outcome:
-            self.batches.labels(outcome.value)
+        self._declare_series()
+
+    def _declare_series(self) -> None:
+        for dependency in Dependency:
+            self.breaker_open.labels(dependency.value)
+        for outcome in (*Outcome, HALTED):
+            self.batches.labels(str(outcome))
         for reason in ERROR_REASONS:
             self.dead.labels(reason)
         for stage in Stage:
@@ -83,16 +87,23 @@ class Metrics:
         """Read the event loop's lag at every scrape."""
         self.loop_lag.set_function(lag_seconds)
 
+    def breaker_changed(self, dependency: Dependency, is_open: bool, _: str) -> None:  # noqa: FBT001 - Breaker's interface
+        """Show that a breaker has opened or closed; what it is to be told as ``on_change``."""
+        self.breaker_open.labels(dependency.value).set(is_open)
+
     def observe(self, ingested: Ingested) -> None:
         """Count what happened to one batch."""
-        self.batches.labels(ingested.outcome.value).inc()
-        if ingested.outcome is Outcome.DROPPED:
+        halted = ingested.outcome is Outcome.DROPPED and ingested.reason == HALTED
+        self.batches.labels(HALTED if halted else ingested.outcome.value).inc()
+        if ingested.outcome is Outcome.DROPPED and not halted:
             return
+        self.isolated.inc(ingested.isolated)
         self.documents.inc(ingested.documents)
         self.tokens.inc(ingested.tokens)
         self.text_bytes.inc(ingested.text_bytes)
         if ingested.outcome is Outcome.FINISHED:
             self.chunks.inc(ingested.chunks)
+            self.reused.inc(ingested.reused)
         for stage, seconds in ingested.seconds.items():
             self.stage_seconds.labels(stage.value).observe(seconds)
         for (stage, reason), count in ingested.retries.items():

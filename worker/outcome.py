@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+HALTED = "halted"
+"""Reason of a batch that was dropped because its job was paused or cancelled."""
+
 
 class Outcome(StrEnum):
     """How a worker's dealings with a batch ended."""
@@ -18,11 +21,14 @@ class Outcome(StrEnum):
     """The lease ended first; someone else has it."""
     GIVEN_BACK = "given_back"
     """It failed for now and will be tried again."""
+    SPLIT = "split"
+    """Workers died of it: two smaller batches have taken its place."""
 
 
 class Stage(StrEnum):
     """What a worker does with a batch."""
 
+    READ = "read"
     EMBED = "embed"
     WRITE = "write"
     DELETE = "delete"
@@ -36,10 +42,14 @@ class Ingested:
     outcome: Outcome
     reason: str = ""
     chunks: int = 0
+    reused: int = 0
+    """Of the chunks, those whose vectors were read back instead of made."""
     documents: int = 0
     """Documents that became searchable with this batch."""
     dead: tuple[str, ...] = ()
     """For each dead part the name of the error."""
+    isolated: bool = False
+    """Whether workers had died of it before, so that it was run alone or split."""
     tokens: int = 0
     text_bytes: int = 0
     seconds: Mapping[Stage, float] = field(default_factory=dict)

@@ -3,7 +3,13 @@
 import random
 from dataclasses import dataclass
 
-from contract.errors import CollectionGoneError, TransientError
+from contract.errors import CollectionGoneError, EmbeddingDeniedError, TransientError
+
+MAX_ATTEMPTS = 5
+"""So many failed attempts, with every server there, make a transient error of a batch permanent."""
+
+_NOT_BY_REPEATING = (CollectionGoneError, EmbeddingDeniedError)
+"""Opening the collection anew helps, which begins with the claim; or another key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +35,8 @@ class RetryPolicy:
             attempt: how many attempts have failed, from 1.
             draw: source of the jitter.
         """
-        if attempt >= self.attempts or isinstance(error, CollectionGoneError):
-            return None  # a dropped collection has to be opened anew, which begins with the claim
+        if attempt >= self.attempts or isinstance(error, _NOT_BY_REPEATING):
+            return None
         asked = error.retry_after_seconds
         if asked is not None:
             return asked * (1 + 0.1 * draw.random()) if asked <= self.longest_seconds else None

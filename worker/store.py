@@ -1,11 +1,12 @@
-"""Writing to Milvus, by langchain-milvus' ``aupsert``."""
+"""Rows in Milvus: written by langchain-milvus' ``aupsert``, read and deleted by primary key."""
 
 import asyncio
 import contextlib
 import copy
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from langchain_core.documents import Document
@@ -18,10 +19,20 @@ from contract.batch import Part
 from contract.errors import CollectionGoneError
 from contract.ids import chunk_ids
 from contract.settings import Settings
-from worker.collections import PRIMARY_FIELD, RESERVED_FIELDS, TEXT_FIELD, VECTOR_FIELD
+from worker.collections import (
+    INTEGER_FIELDS,
+    PRIMARY_FIELD,
+    RESERVED_FIELDS,
+    TEXT_FIELD,
+    VARCHAR_FIELDS,
+    VECTOR_FIELD,
+)
 from worker.milvus import connection_arguments, translated
 
 IDS_IN_ONE_DELETE = 1_000
+IDS_IN_ONE_READ = 500
+STRONG = "Strong"
+"""Consistency: what was acknowledged to anyone is seen."""
 DYNAMIC_FIELD = "$meta"
 """Where Milvus keeps metadata: pymilvus chokes on a key of this name."""
 
@@ -32,6 +43,36 @@ class Row:
 
     chunk_id: str
     document: Document
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredRow:
+    """One chunk as Milvus has it."""
+
+    text: str
+    metadata: dict[str, Any]
+    """Our own fields: chunk_key, headings, start, version, ordinal and so on."""
+    vector: NDArray[np.float32] | None
+    """The same bits that were written."""
+
+
+class Store(Protocol):
+    """Where the rows of one collection go; :class:`MilvusStore`, or a stand-in."""
+
+    async def upsert(self, rows: Sequence[Row], vectors: NDArray[np.float32]) -> None:
+        """Write rows, replacing those with the same ids."""
+
+    async def read(self, ids: Sequence[str], *, vectors: bool) -> dict[str, StoredRow]:
+        """Read rows by id."""
+
+    async def delete(self, ids: Sequence[str]) -> None:
+        """Delete rows by id."""
+
+    async def delete_older(self, document_id: str, version: int) -> None:
+        """Delete all rows of a document's older versions."""
+
+
+_READ_FIELDS = [*VARCHAR_FIELDS, *INTEGER_FIELDS, "headings", "start", "chunk_count"]
 
 
 def rows_of(part: Part) -> list[Row]:
@@ -146,7 +187,7 @@ class MilvusStore:
                     retry_on_rate_limit=False,
                 )
 
-    async def delete(self, ids: Iterable[str]) -> None:
+    async def delete(self, ids: Sequence[str]) -> None:
         """Delete rows by primary key; rows that are not there are no error.
 
         By the synchronous client: the asynchronous one reports success when the server
@@ -156,19 +197,60 @@ class MilvusStore:
             CollectionGoneError: the collection was dropped; see ``is_gone``.
             TransientError: Milvus does not answer.
         """
-        every = list(ids)
-        for at in range(0, len(every), IDS_IN_ONE_DELETE):
-            some = every[at : at + IDS_IN_ONE_DELETE]
+        for at in range(0, len(ids), IDS_IN_ONE_DELETE):
+            some = list(ids[at : at + IDS_IN_ONE_DELETE])
             with self._watched():
-                await asyncio.to_thread(self._delete, some)
+                await asyncio.to_thread(self._delete, ids=some)
 
-    def _delete(self, ids: list[str]) -> Any:
+    def _delete(self, **which: Any) -> Any:
         return self._client.delete(
             self._physical,
-            ids=ids,
+            **which,
             timeout=self._settings.store_timeout_seconds,
             retry_on_rate_limit=False,
         )
+
+    async def delete_older(self, document_id: str, version: int) -> None:
+        """Delete all rows of a document's older versions, whichever they are.
+
+        By expression, which is slow: only for where the ledger does not know them.
+
+        Raises:
+            CollectionGoneError: the collection was dropped; see ``is_gone``.
+            TransientError: Milvus does not answer.
+        """
+        older = f"document_id == {json.dumps(document_id)} and version < {version:d}"
+        with self._watched():
+            await asyncio.to_thread(self._delete, filter=older, consistency_level=STRONG)
+
+    async def read(self, ids: Sequence[str], *, vectors: bool) -> dict[str, StoredRow]:
+        """Read rows by primary key; rows that are not there are left out.
+
+        Args:
+            ids: in slices of ``IDS_IN_ONE_READ``, one after the other.
+            vectors: whether vectors are wanted as well.
+
+        Raises:
+            CollectionGoneError: the collection was dropped; see ``is_gone``.
+            TransientError: Milvus does not answer.
+        """
+        found: dict[str, StoredRow] = {}
+        for at in range(0, len(ids), IDS_IN_ONE_READ):
+            some = list(ids[at : at + IDS_IN_ONE_READ])
+            with self._watched():
+                found |= await asyncio.to_thread(self._read, some, vectors=vectors)
+        return found
+
+    def _read(self, ids: list[str], *, vectors: bool) -> dict[str, StoredRow]:
+        rows = self._client.query(
+            self._physical,
+            ids=ids,
+            output_fields=[*_READ_FIELDS, VECTOR_FIELD] if vectors else _READ_FIELDS,
+            timeout=self._settings.store_timeout_seconds,
+            retry_on_rate_limit=False,
+            consistency_level=STRONG,
+        )
+        return {str(row[PRIMARY_FIELD]): _stored(row) for row in rows}
 
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:
@@ -185,3 +267,14 @@ class MilvusStore:
         await asyncio.to_thread(milvus.client.close)
         if milvus._async_milvus_client is not None:  # noqa: SLF001 - making one to close it helps nobody
             await milvus.aclient.close()
+
+
+def _stored(row: Any) -> StoredRow:
+    fields = dict(row)
+    del fields[PRIMARY_FIELD]
+    vector = fields.pop(VECTOR_FIELD, None)
+    return StoredRow(
+        text=fields.pop(TEXT_FIELD),
+        metadata=fields,
+        vector=None if vector is None else np.asarray(vector, np.float32),
+    )

@@ -1,16 +1,23 @@
 """The stores of a process: one for each collection, opened when it is first written to."""
 
 import asyncio
+import contextlib
 from collections import defaultdict
 
 from pymilvus import MilvusClient
 from redis.asyncio import Redis
 
+from contract.errors import CollectionGoneError
 from contract.settings import Settings
 from worker.collections import ensure_collection, held_model
 from worker.embedding.embedder import Embedder
 from worker.milvus import connect, translated
 from worker.store import MilvusStore
+
+CHECK_SECONDS = 5.0
+"""Time-out of each call of a check; a thread is held for as long."""
+CANARY_ID = "0"
+"""Primary key of no row."""
 
 
 class Stores:
@@ -23,6 +30,8 @@ class Stores:
         self._embedder = embedder
         self._client: MilvusClient | None = None
         self._stores: dict[str, MilvusStore] = {}
+        self._opened = ""
+        """The collection opened last, by its physical name."""
         self._connecting = asyncio.Lock()
         self._opening: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -43,6 +52,29 @@ class Stores:
                 store = self._stores[collection] = await self._open(collection)
         return store
 
+    async def check(self) -> None:
+        """Ask Milvus for a sign of life; changes nothing.
+
+        Deletes a row that does not exist, if a collection is open: that goes the way of all
+        writes, while a server whose log is away still lists its collections.
+
+        Raises:
+            TransientError: there is none.
+            UsageError: Milvus refuses the credentials.
+        """
+        client = await self._connected()
+        with translated(self._settings):
+            await asyncio.to_thread(client.list_collections, timeout=CHECK_SECONDS)
+            if self._opened:
+                with contextlib.suppress(CollectionGoneError), translated(self._settings):
+                    await asyncio.to_thread(
+                        client.delete,
+                        self._opened,
+                        ids=[CANARY_ID],
+                        timeout=CHECK_SECONDS,
+                        retry_on_rate_limit=False,
+                    )
+
     async def close(self) -> None:
         """Close all of them."""
         while self._stores:
@@ -52,13 +84,17 @@ class Stores:
             await asyncio.to_thread(self._client.close)
 
     async def _open(self, collection: str) -> MilvusStore:
+        client = await self._connected()
+        with translated(self._settings):
+            held = await asyncio.to_thread(held_model, client, collection)
+        model = await self._embedder.identify(held)
+        physical = await ensure_collection(client, self._redis, self._settings, collection, model)
+        store = await MilvusStore.open(client, physical, self._settings)
+        self._opened = physical
+        return store
+
+    async def _connected(self) -> MilvusClient:
         async with self._connecting:
             if self._client is None:
                 self._client = await asyncio.to_thread(connect, self._settings)
-        with translated(self._settings):
-            held = await asyncio.to_thread(held_model, self._client, collection)
-        model = await self._embedder.identify(held)
-        physical = await ensure_collection(
-            self._client, self._redis, self._settings, collection, model
-        )
-        return await MilvusStore.open(self._client, physical, self._settings)
+            return self._client

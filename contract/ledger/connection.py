@@ -1,7 +1,7 @@
 """The way to Redis: one client a process and loop, with time-outs on every call."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from redis import exceptions
@@ -10,16 +10,29 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 
 from contract.errors import TimedOutError, TransientError, UnreachableError, UsageError
+from contract.ledger.patience import Client, Patience
 from contract.settings import Settings, address
 
 RETRIES = 3
 """Every step of the ledger may be repeated, so the client may (and alone does) retry."""
 
 
-def connect(settings: Settings) -> Redis:
+def connect(
+    settings: Settings,
+    *,
+    patience_seconds: float | None = None,
+    on_trouble: Callable[[str], None] = lambda _: None,
+) -> Redis:
     """Make a client for the Redis of the ledger; nothing is sent yet.
 
     The caller closes it by ``aclose()``, in the event loop that used it.
+
+    Args:
+        settings: address and time-outs.
+        patience_seconds: how long each call waits for a Redis that is away or full; None for
+            a person at a terminal, who is told within a second or so. :func:`check` is quick
+            with either, so ask it first: a wrong address is no outage.
+        on_trouble: told why calls of a patient client wait, once, and "" when they go on.
 
     Raises:
         UsageError: no Redis is configured.
@@ -29,12 +42,17 @@ def connect(settings: Settings) -> Redis:
             "no Redis is configured: set HEADRACE_REDIS_URL, or use a command that starts one "
             "(headrace import, headrace up)"
         )
-    client: Redis = Redis.from_url(
+    retry = (
+        Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), RETRIES)
+        if patience_seconds is None
+        else Patience(patience_seconds, on_trouble)
+    )
+    client: Redis = Client.from_url(
         settings.redis_url.get_secret_value(),
         socket_timeout=settings.redis_timeout_seconds,
         socket_connect_timeout=settings.connect_timeout_seconds,
         health_check_interval=30,
-        retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), RETRIES),
+        retry=retry,
         retry_on_error=[exceptions.ConnectionError, exceptions.TimeoutError],
     )
     return client
@@ -72,12 +90,15 @@ def text(value: object) -> str:
 
 
 async def check(client: Redis, settings: Settings) -> None:
-    """Ask Redis for a sign of life.
+    """Ask Redis for a sign of life, without patience.
 
     Raises:
         UnreachableError: there is none within the connect time-out.
         UsageError: it refuses the credentials.
     """
+    if isinstance(client.get_retry(), Patience):
+        async with connect(settings) as quick:
+            return await check(quick, settings)
     try:
         async with asyncio.timeout(settings.connect_timeout_seconds):
             with translated(settings):

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from contract.ledger.connection import text
+from contract.ledger.scripts import script
 from contract.names import COLLECTIONS_KEY, Keys
 
 KEPT_JOBS = 1_000
@@ -30,6 +31,9 @@ class JobState(StrEnum):
     INGESTING = "ingesting"
     """Everything is published; workers are at it."""
     DONE = "done"
+    PAUSED = "paused"
+    CANCELLED = "cancelled"
+    """Nothing of it goes on; what was not through keeps the version before."""
     INTERRUPTED = "interrupted"
     """Its producer is gone before it was through; the same command resumes it."""
 
@@ -48,6 +52,8 @@ class Job:
     sealed: bool
     trouble: str
     counts: Mapping[str, int]
+    halt: str = ""
+    """A ``control.Halt``."""
 
     def count(self, name: str) -> int:
         """Give a counter; 0 when nothing was counted."""
@@ -60,6 +66,7 @@ class Job:
             self.count("documents_committed")
             + self.count("documents_failed")
             + self.count("documents_superseded")
+            + self.count("documents_cancelled")
         )
 
     @property
@@ -69,14 +76,20 @@ class Job:
 
     def state(self, now_ms: int) -> JobState:
         """Judge where the job is at the time ``now_ms``."""
+        if self.halt == "cancelled":
+            return JobState.CANCELLED
+        if self.sealed and self.drained:
+            return JobState.DONE
+        if self.halt == "paused":
+            return JobState.PAUSED
         if self.sealed:
-            return JobState.DONE if self.drained else JobState.INGESTING
+            return JobState.INGESTING
         if now_ms - self.seen_ms > SILENT_AFTER_SECONDS * 1000:
             return JobState.INTERRUPTED
         return JobState.LISTING
 
 
-_FACTS = ("source", "created_ms", "seen_ms", "finished_ms", "sealed", "trouble")
+_FACTS = ("source", "created_ms", "seen_ms", "finished_ms", "sealed", "trouble", "halt")
 
 
 class Jobs:
@@ -87,6 +100,8 @@ class Jobs:
         self.redis = redis
         self.collection = collection
         self.keys = Keys(collection)
+        self._report = script(redis, "report")
+        self._forget = script(redis, "forget_jobs")
 
     async def create(self, source: str) -> str:
         """Begin a job and name it: sortable by time, and short enough to type."""
@@ -102,19 +117,14 @@ class Jobs:
         )
         pipe.zrange(self.keys.jobs, 0, -KEPT_JOBS - 1)
         *_, oldest = await pipe.execute()
-        await self._forget([text(old) for old in oldest], now)
+        if oldest:
+            # Not one whose producer still reports: a watch runs for months.
+            names = [text(old) for old in oldest]
+            await self._forget(
+                keys=[self.keys.jobs, self.keys.cancelled, *map(self.keys.job, names)],
+                args=[round(now - SILENT_AFTER_SECONDS * 1000), *names],
+            )
         return job
-
-    async def _forget(self, oldest: Sequence[str], now_ms: int) -> None:
-        """Forget jobs, but not one whose producer still reports (a watch runs for months)."""
-        pipe = self.redis.pipeline(transaction=False)
-        for job in oldest:
-            pipe.hget(self.keys.job(job), "seen_ms")
-        seen = zip(oldest, await pipe.execute(), strict=True)
-        silent = [job for job, at in seen if now_ms - int(at or 0) > SILENT_AFTER_SECONDS * 1000]
-        if silent:
-            await self.redis.delete(*(self.keys.job(job) for job in silent))
-            await self.redis.zrem(self.keys.jobs, *silent)
 
     async def report(self, job: str, counts: Mapping[str, int]) -> None:
         """Write the producer's own counters, and that it is alive."""
@@ -127,11 +137,11 @@ class Jobs:
 
     async def note_trouble(self, job: str, message: str) -> None:
         """Keep the last thing that went wrong and will be tried again, for people to see."""
-        await self.redis.hset(self.keys.job(job), "trouble", message[:LONGEST_TROUBLE])
+        await self._write(job, {"trouble": message[:LONGEST_TROUBLE]})
 
-    async def _write(self, job: str, values: Mapping[str, int]) -> None:
-        await self.redis.hset(
-            self.keys.job(job), items=[x for pair in values.items() for x in pair]
+    async def _write(self, job: str, values: Mapping[str, int | str]) -> None:
+        await self._report(
+            keys=[self.keys.job(job)], args=[x for pair in values.items() for x in pair]
         )
 
     async def get(self, job: str) -> Job | None:
@@ -175,6 +185,7 @@ def _job(name: str, collection: str, fields: Mapping[Any, Any]) -> Job:
         finished_ms=int(values.get("finished_ms", 0)),
         sealed=values.get("sealed") == "1",
         trouble=values.get("trouble", ""),
+        halt=values.get("halt", ""),
         counts={key: int(value) for key, value in values.items() if key not in _FACTS},
     )
     return job if job.sealed and job.drained else replace(job, finished_ms=0)

@@ -5,127 +5,59 @@ process is killed between two steps stands in ARCHITECTURE.md, a row for each.
 """
 
 from collections.abc import Iterable, Sequence
-from importlib import resources
 
-import msgspec
 from redis.asyncio import Redis
-from redis.commands.core import AsyncScript
 
 from contract.batch import Batch, encode
-from contract.ledger.connection import text
+from contract.ledger.letters import Letters
+from contract.ledger.promises import Promises
 from contract.ledger.records import (
     Claim,
     ClaimState,
-    DeadLetter,
     Finish,
-    Outcome,
     PartMark,
-    Promise,
-    Registered,
     Settled,
+    Standing,
     Swept,
     Totals,
     Verdict,
 )
-from contract.names import COLLECTIONS_KEY, Keys
+from contract.ledger.scripts import script
+from contract.names import Keys
 
-_SCRIPTS = resources.files("contract.ledger") / "scripts"
+QUARANTINE_SECONDS = 3600.0
+"""After which superseded versions are deleted once more: longer than any time-out."""
 
 
 class Ledger:
-    """The durable record of what was promised to one collection and what was done."""
+    """The durable record of what was promised to one collection and what was done.
 
-    def __init__(self, redis: Redis, collection: str) -> None:
+    Attributes:
+        promises: the producers' side.
+        letters: what can't be ingested.
+    """
+
+    def __init__(
+        self, redis: Redis, collection: str, *, quarantine_seconds: float = QUARANTINE_SECONDS
+    ) -> None:
         """Use a client that the caller closes; nothing is sent yet."""
         self.redis = redis
         self.collection = collection
         self.keys = Keys(collection)
-
-        def script(name: str) -> AsyncScript:
-            return redis.register_script((_SCRIPTS / f"{name}.lua").read_text(encoding="utf-8"))
-
-        self._register = script("register")
-        self._publish = script("publish")
-        self._claim = script("claim")
-        self._renew = script("renew")
-        self._release = script("release")
-        self._settle = script("settle")
-        self._finish = script("finish")
-        self._sweep = script("sweep")
+        self.promises = Promises(redis, collection)
+        self.letters = Letters(redis, collection)
+        self._quarantine_ms = round(quarantine_seconds * 1000)
+        self._publish = script(redis, "publish")
+        self._claim = script(redis, "claim")
+        self._renew = script(redis, "renew")
+        self._release = script(redis, "release")
+        self._alone = script(redis, "alone")
+        self._split = script(redis, "split")
+        self._settle = script(redis, "settle")
+        self._finish = script(redis, "finish")
+        self._sweep = script(redis, "sweep")
 
     # --- producers
-
-    async def begin_listing(self, source: str, origin: str) -> int:
-        """Number a new listing of a source, and note where it is read from."""
-        pipe = self.redis.pipeline(transaction=True)
-        pipe.sadd(COLLECTIONS_KEY, self.collection)
-        pipe.hset(self.keys.sources, source, origin)
-        pipe.hincrby(self.keys.sources, f"{source}\0listing", 1)
-        *_, number = await pipe.execute()
-        return int(number)
-
-    async def origin(self, source: str) -> str | None:
-        """Tell where a source was last read from, or None when it is not known here."""
-        found = await self.redis.hget(self.keys.sources, source)
-        return text(found) if found is not None else None
-
-    async def lookup(
-        self, source: str, listing: int, promises: Sequence[tuple[str, str]]
-    ) -> list[Registered | None]:
-        """Find documents whose content needs no work, in one round trip.
-
-        Args:
-            source: the source that lists them.
-            listing: its number; the documents count as seen in it, also those that turn out
-                to be unreadable: what is listed is not gone.
-            promises: (document_id, content_hash) each.
-
-        Returns:
-            For each UNCHANGED or PENDING, or None when it has to be split and registered.
-        """
-        pipe = self.redis.pipeline(transaction=False)
-        for document, _ in promises:
-            pipe.hmget(
-                self.keys.document(document),
-                ["hash", "wanted", "committed", "published", "units", "failed", "job"],
-            )
-        states = await pipe.execute()
-        found = [
-            _standing(state, digest) for state, (_, digest) in zip(states, promises, strict=True)
-        ]
-        if promises:
-            seen = {document: listing for document, _ in promises}
-            await self.redis.zadd(self.keys.source(source), seen, xx=True, gt=True)
-        return found
-
-    async def register(
-        self, job: str, listing: int, promises: Sequence[Promise]
-    ) -> list[Registered]:
-        """Promise contents: each gets a version, unless it is promised already."""
-        pipe = self.redis.pipeline(transaction=False)
-        for promise in promises:
-            await self._register(
-                keys=[
-                    self.keys.document(promise.document_id),
-                    self.keys.source(promise.source),
-                    self.keys.job(job),
-                ],
-                args=[
-                    promise.document_id,
-                    promise.source,
-                    promise.key,
-                    promise.content_hash,
-                    promise.chunk_count,
-                    job,
-                    listing,
-                    self.keys.job(""),
-                ],
-                client=pipe,
-            )
-        return [
-            Registered(Outcome(outcome.decode()), int(version), by.decode())
-            for outcome, version, by in await pipe.execute()
-        ]
 
     async def publish(self, batches: Iterable[Batch]) -> list[str]:
         """Write batches down, before their messages go out; returns their ids."""
@@ -145,6 +77,7 @@ class Ledger:
                     self.keys.waiting,
                     self.keys.totals,
                     self.keys.job(batch.job),
+                    self.keys.parked(batch.job),
                     *(self.keys.document(part.document_id) for part in batch.parts),
                 ],
                 args=args,
@@ -163,14 +96,24 @@ class Ledger:
 
     async def claim(self, batch_id: str, owner: str, lease_seconds: float) -> Claim:
         """Take a batch under a lease; ``owner`` is new for every claim."""
+        keys = self.keys
         state, *rest = await self._claim(
-            keys=[self.keys.batch(batch_id), self.keys.waiting, self.keys.leased],
-            args=[batch_id, owner, round(lease_seconds * 1000)],
+            keys=[keys.batch(batch_id), keys.waiting, keys.leased, keys.totals],
+            args=[batch_id, owner, round(lease_seconds * 1000), keys.job(""), keys.parked("")],
         )
         if not rest:
             return Claim(ClaimState(state.decode()), batch_id, owner)
-        payload, attempts, crashes = rest
-        return Claim(ClaimState.CLAIMED, batch_id, owner, payload, int(attempts), int(crashes))
+        payload, attempts, crashes, alone_crashes, first_error = rest
+        return Claim(
+            ClaimState.CLAIMED,
+            batch_id,
+            owner,
+            payload,
+            int(attempts),
+            int(crashes),
+            int(alone_crashes),
+            first_error.decode(),
+        )
 
     async def renew(self, batch_id: str, owner: str, lease_seconds: float) -> bool:
         """Move the end of a lease; False when it is lost."""
@@ -181,52 +124,110 @@ class Ledger:
         return bool(kept)
 
     async def release(
-        self, batch_id: str, owner: str, *, delay_seconds: float = 0.0, failed: bool = False
+        self,
+        batch_id: str,
+        owner: str,
+        *,
+        delay_seconds: float = 0.0,
+        failed: bool = False,
+        error: str = "",
     ) -> bool:
-        """Give a batch back; False when it was not this owner's any more."""
+        """Give a batch back; False when it was not this owner's any more.
+
+        Args:
+            batch_id: the batch.
+            owner: who claimed it.
+            delay_seconds: how long nobody may claim it.
+            failed: whether this counts as a failed attempt.
+            error: why, without secrets; that of the first attempt is kept.
+        """
+        keys = self.keys
         given = await self._release(
-            keys=[self.keys.batch(batch_id), self.keys.waiting, self.keys.leased],
-            args=[batch_id, owner, round(delay_seconds * 1000), int(failed)],
-        )
+            keys=[keys.batch(batch_id), keys.waiting, keys.leased, keys.totals],
+            args=[
+                batch_id, owner, round(delay_seconds * 1000), int(failed), error,
+                keys.job(""), keys.parked(""),
+            ],
+        )  # fmt: skip
         return bool(given)
 
-    async def wanted(self, documents: Sequence[str]) -> list[int]:
-        """Tell the wanted version of documents; 0 for one that is not known."""
-        pipe = self.redis.pipeline(transaction=False)
-        for document in documents:
-            pipe.hget(self.keys.document(document), "wanted")
-        return [int(version or 0) for version in await pipe.execute()]
+    async def mark_alone(self, batch_id: str, owner: str) -> bool:
+        """Note that the owner has nothing else in hand; False when the lease is lost.
+
+        Should it fall silent now, this batch alone is to blame.
+        """
+        return bool(await self._alone(keys=[self.keys.batch(batch_id)], args=[owner]))
+
+    async def split(self, batch_id: str, owner: str, whole: Batch, pieces: Sequence[Batch]) -> bool:
+        """Put smaller batches in the place of one; False when the lease is lost.
+
+        Args:
+            batch_id: the batch.
+            owner: who claimed it.
+            whole: what it holds.
+            pieces: batches of the same job that hold the same chunks, each part cut anywhere;
+                they wait to be claimed, and are to be announced.
+        """
+        keys = self.keys
+        firsts = [(part.document_id, part.first, part.units) for part in whole.parts]
+        args: list[str | int | bytes] = [batch_id, owner, len(pieces)]
+        documents = []
+        for piece in pieces:
+            args += [piece.id, encode(piece), piece.chunk_count, len(piece.parts)]
+            for part in piece.parts:
+                origin = next(
+                    first
+                    for document, first, units in firsts
+                    if document == part.document_id and first <= part.first < first + units
+                )
+                args += [origin, part.first, part.units]
+                documents.append(keys.document(part.document_id))
+        split = await self._split(
+            keys=[
+                keys.batch(batch_id), keys.waiting, keys.leased, keys.totals,
+                keys.job(whole.job), *(keys.batch(piece.id) for piece in pieces), *documents,
+            ],
+            args=args,
+        )  # fmt: skip
+        return bool(split)
+
+    async def standing(self, documents: Sequence[str]) -> list[Standing]:
+        """Tell what is wanted of documents."""
+        return await self.promises.standing(documents)
 
     async def settle(self, marks: Sequence[PartMark]) -> list[Settled]:
         """Mark parts as done and learn what is left to do for their documents."""
-        args: list[str | int] = []
+        args: list[str | int | bytes] = []
         for mark in marks:
-            args += [mark.version, mark.first, mark.units, int(mark.dead)]
+            args += [mark.version, mark.first, mark.units, mark.death]
         found = await self._settle(
             keys=[self.keys.document(mark.document_id) for mark in marks], args=args
         )
         return [
-            Settled(Verdict(verdict.decode()), _versions(versions)) for verdict, versions in found
+            Settled(
+                Verdict(verdict.decode()),
+                versions_of(versions),
+                bool(unknown_older),
+                tuple(deaths),
+                bool(letter_kept),
+            )
+            for verdict, versions, unknown_older, letter_kept, *deaths in found
         ]
 
     async def finish(self, batch_id: str, job: str, finish: Finish) -> bool:
         """Commit documents, count, and strike the batch off; False when it was struck off."""
         keys = self.keys
-        args: list[str | int | bytes] = [
-            batch_id, finish.chunks_written, finish.tokens, keys.document(""), keys.source(""),
-            len(finish.dead_letters),
+        args: list[str | int] = [
+            batch_id, finish.chunks_written, finish.tokens, finish.chunks_reused,
+            keys.document(""), keys.source(""), keys.open(""), keys.job(""), self._quarantine_ms,
         ]  # fmt: skip
         for mark, verdict in zip(finish.marks, finish.verdicts, strict=True):
             args += [mark.version, verdict.value]
-        places = {mark.document_id: place for place, mark in enumerate(finish.marks, 1)}
-        for letter in finish.dead_letters:
-            record = msgspec.msgpack.encode(letter)
-            args += [letter.id, record, places[letter.document_id]]
-        documents = [keys.document(mark.document_id) for mark in finish.marks]
         struck = await self._finish(
             keys=[
                 keys.batch(batch_id), keys.waiting, keys.leased, keys.totals, keys.job(job),
-                keys.dead, *documents,
+                keys.dead, keys.graves, keys.twins,
+                *(keys.document(mark.document_id) for mark in finish.marks),
             ],
             args=args,
         )  # fmt: skip
@@ -246,38 +247,18 @@ class Ledger:
             silent_owner: take away everything whose owner begins so, at once, because the
                 caller knows that it is dead.
         """
+        keys = self.keys
         taken, due, oldest = await self._sweep(
-            keys=[self.keys.waiting, self.keys.leased],
-            args=[self.keys.batch(""), limit, silent_owner, round(grace_seconds * 1000)],
-        )
+            keys=[keys.waiting, keys.leased, keys.totals],
+            args=[
+                keys.batch(""), limit, silent_owner, round(grace_seconds * 1000),
+                keys.job(""), keys.parked(""),
+            ],
+        )  # fmt: skip
         return Swept(int(taken), int(due), tuple(item.decode() for item in oldest))
 
-    async def bury(self, letters: Iterable[DeadLetter]) -> None:
-        """Keep dead letters of documents that never became chunks."""
-        pipe = self.redis.pipeline(transaction=True)
-        for letter in letters:
-            pipe.hset(self.keys.dead, letter.id, msgspec.msgpack.encode(letter))
-            pipe.hset(self.keys.document(letter.document_id), f"letter:{letter.id}", "")
-        await pipe.execute()
 
-    async def dead_letters(self) -> list[DeadLetter]:
-        """List all dead letters, oldest first."""
-        records: list[bytes] = await self.redis.hvals(self.keys.dead)  # type: ignore[assignment]
-        letters = (msgspec.msgpack.decode(record, type=DeadLetter) for record in records)
-        return sorted(letters, key=lambda letter: letter.at_ms)
-
-
-def _versions(packed: bytes) -> tuple[tuple[int, int], ...]:
+def versions_of(packed: bytes) -> tuple[tuple[int, int], ...]:
+    """Read '<version>:<count> ...' as the scripts write it."""
     pairs = (item.split(b":") for item in packed.split())
     return tuple((int(version), int(count)) for version, count in pairs)
-
-
-def _standing(state: list[bytes | None], digest: str) -> Registered | None:
-    """Judge a document's hash by the rule of register.lua: whole, unfailed, the same."""
-    content, wanted, committed, published, units, failed, job = state
-    if content is None or content.decode() != digest or int(failed or 0):
-        return None
-    if int(published or 0) < int(units or 0):
-        return None
-    outcome = Outcome.UNCHANGED if committed == wanted else Outcome.PENDING
-    return Registered(outcome, int(wanted or 0), (job or b"").decode())

@@ -18,7 +18,7 @@ import time
 
 import orjson
 
-from headrace.bench.service import Dropped, Hung, Service
+from headrace.bench.service import Cut, Dropped, Hung, Service
 from headrace.bench.wire import MAX_HEAD_BYTES, HttpError, read_request
 
 _PARENT_POLL_SECONDS = 0.2
@@ -66,6 +66,11 @@ class Endpoint:
             reply = error.reply()
         except Dropped:
             writer.transport.abort()
+            return False
+        except Cut as cut:
+            whole = cut.reply.encode(keep_alive=False)
+            writer.write(whole[: len(whole) // 2])
+            await writer.drain()
             return False
         except Hung:
             while await reader.read(MAX_HEAD_BYTES):

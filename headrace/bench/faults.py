@@ -19,6 +19,7 @@ class Faults:
         retry_after_seconds: what these answers ask the client to wait, or None.
         hang_requests: how many of the next requests get no answer at all.
         drop_requests: how many of the next requests have their connection closed.
+        cut_requests: how many of the next good answers end, with their connection, half-way.
         wrong_dimension: vectors are one value too long.
         short: the last vector is missing.
         shuffled: vectors are out of order, with the right index.
@@ -35,6 +36,7 @@ class Faults:
     retry_after_seconds: float | None = None
     hang_requests: int = 0
     drop_requests: int = 0
+    cut_requests: int = 0
     wrong_dimension: bool = False
     short: bool = False
     shuffled: bool = False
@@ -72,6 +74,12 @@ class Faults:
         """Tell whether this request is to get no answer, and count it."""
         taken = self.hang_requests > 0
         self.hang_requests -= taken
+        return taken
+
+    def take_cut(self) -> bool:
+        """Tell whether this request's answer is to end half-way, and count it."""
+        taken = self.cut_requests > 0
+        self.cut_requests -= taken
         return taken
 
     def take_status(self) -> int | None:
@@ -116,6 +124,7 @@ _KINDS: dict[str, tuple[str, Callable[[object], bool]]] = {
     ),
     "hang_requests": _COUNT,
     "drop_requests": _COUNT,
+    "cut_requests": _COUNT,
     "wrong_dimension": _FLAG,
     "short": _FLAG,
     "shuffled": _FLAG,

@@ -24,6 +24,18 @@ class Dropped(Exception):  # noqa: N818 - a signal, no error
     """The connection is to be closed without an answer."""
 
 
+class Cut(Exception):  # noqa: N818 - a signal, no error
+    """The connection is to be closed in the middle of this answer.
+
+    Attributes:
+        reply: the whole answer.
+    """
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__()
+        self.reply = reply
+
+
 class Hung(Exception):  # noqa: N818 - a signal, no error
     """The request is to stay without an answer for as long as the client waits."""
 
@@ -50,6 +62,7 @@ class Service:
         Raises:
             HttpError: the request is refused.
             Dropped: the connection is to be closed instead.
+            Cut: the connection is to be closed in the middle of the answer.
             Hung: the request is to stay without an answer.
         """
         match request.method, request.path:
@@ -83,7 +96,7 @@ class Service:
         except HttpError as error:
             self.counts.responses[error.status] += 1
             raise
-        except Dropped:
+        except (Dropped, Cut):
             self.counts.dropped += 1
             raise
         except Hung:
@@ -111,7 +124,10 @@ class Service:
             "model": fields.get("model"),
             "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
         }
-        return Reply(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))
+        reply = Reply(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))
+        if faults.take_cut():
+            raise Cut(reply)
+        return reply
 
     def _fail_on_purpose(self, faults: Faults) -> None:
         if faults.take_drop():

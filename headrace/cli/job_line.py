@@ -4,14 +4,26 @@ import time
 
 from contract.ledger.jobs import Job
 
+_ALWAYS = frozenset({"new", "changed", "unchanged", "failed"})
+
 
 def job_line(job: Job, now_ms: int) -> str:
     """Write a job for a person: id, begin (UTC), state, source, how far it is."""
     began = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(job.created_ms / 1000))
     failed = job.count("documents_failed") + job.count("documents_unreadable")
+    counted = {
+        "new": job.count("documents_new"),
+        "changed": job.count("documents_changed"),
+        "deleted": job.count("documents_deleted"),
+        "unchanged": job.count("documents_unchanged"),
+        "failed": failed,
+        "superseded": job.count("documents_superseded"),
+        "cancelled": job.count("documents_cancelled"),
+    }
+    numbers = ", ".join(
+        f"{number} {what}" for what, number in counted.items() if number or what in _ALWAYS
+    )
     return (
-        f"{job.id}  {began}  {job.state(now_ms).value:<11}  {job.source}: "
-        f"{job.count('documents_new')} new, {job.count('documents_changed')} changed, "
-        f"{job.count('documents_unchanged')} unchanged, {failed} failed; "
+        f"{job.id}  {began}  {job.state(now_ms).value:<11}  {job.source}: {numbers}; "
         f"{job.count('chunks_written')}/{job.count('chunks')} chunks"
     )

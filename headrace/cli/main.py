@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from contract.errors import (
+    CancelledJobError,
+    GuardError,
     HeadraceError,
     SettingsError,
     TransientError,
@@ -22,8 +24,11 @@ COMMANDS = {
     "import": "Import files and folders; again: only what has changed.",
     "search": "Find the chunks nearest to a text.",
     "status": "Show workers, unfinished work and the newest jobs.",
-    "jobs": "List and show jobs.",
+    "jobs": "List, show, pause, resume and cancel jobs.",
+    "dead-letters": "List, show, replay, accept and purge what could not be ingested.",
+    "verify": "Compare sources, ledger and Milvus, and mend what differs.",
     "worker": "Run one worker process in the foreground.",
+    "scheduler": "Keep order in the background, with or without workers.",
     "up": "Run embedded servers and workers until Ctrl-C.",
     "doctor": "Check settings, servers, model and workers.",
     "bench": "Measure speed beside the bare limit.",
@@ -42,8 +47,8 @@ class LazyGroup(click.Group):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"headrace.cli.{cmd_name}_command")
-        command: click.Command = getattr(module, f"{cmd_name}_command")
+        name = f"{cmd_name.replace('-', '_')}_command"
+        command: click.Command = getattr(importlib.import_module(f"headrace.cli.{name}"), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -91,4 +96,6 @@ def _code(error: HeadraceError) -> ExitCode:
         return ExitCode.WRONG_USE
     if isinstance(error, UnreachableError | TransientError):
         return ExitCode.UNREACHABLE
+    if isinstance(error, GuardError | CancelledJobError):
+        return ExitCode.STOPPED
     return ExitCode.DEAD_LETTERS

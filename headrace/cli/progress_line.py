@@ -53,7 +53,7 @@ class ProgressLine:
         if self._bar:
             self._bar.update(
                 self._task,
-                description="listing" if progress.listing else "ingesting",
+                description=_stage(progress),
                 completed=progress.chunks_done,
                 total=progress.chunks or None,
                 rest=text_of(progress),
@@ -77,11 +77,19 @@ def text_of(progress: Progress) -> str:
     ]
     if progress.eta_seconds is not None:
         parts.append(f"ETA {_clock(progress.eta_seconds)}")
+    if progress.paused:
+        parts.append("paused")
     if progress.failed:
         parts.append(f"{progress.failed} failed")
     if progress.trouble:
         parts.append(f"waiting: {progress.trouble[:80]}")
     return ", ".join(parts)
+
+
+def _stage(progress: Progress) -> str:
+    if progress.paused:
+        return "paused"
+    return "listing" if progress.listing else "ingesting"
 
 
 def _clock(seconds: float) -> str:

@@ -18,12 +18,12 @@ SHOWN_JOBS = 5
 @click.command("status")
 @click.option("--json", "as_json", is_flag=True, help="Print the status as JSON.")
 def status_command(*, as_json: bool) -> int:
-    """Show workers, unfinished work, dead letters and the newest jobs of every collection."""
+    """Show workers, what they wait for, unfinished work, dead letters and the newest jobs."""
     settings = load_settings()
     session = running_session(settings)
     if session is None:
         if as_json:
-            give_json({"running": False, "workers": [], "collections": []})
+            give_json({"running": False, "workers": [], "troubles": {}, "collections": []})
         else:
             give(f"nothing is running in {settings.data_folder.absolute()}")
         return ExitCode.DONE
@@ -47,11 +47,18 @@ async def _read(settings: Settings) -> Status:
 
 def _lines(status: Status) -> list[str]:
     lines = [f"{len(status.workers)} workers"]
+    for worker, troubles in status.troubles.items():
+        for trouble in troubles:
+            seconds = max(0, status.now_ms - trouble.since_ms) / 1000
+            lines.append(
+                f"  {worker} waits for {trouble.dependency}, for {seconds:.0f} s: {trouble.reason}"
+            )
     for item in status.collections:
         lines.append(
             f"{item.name}: {item.unfinished.batches} batches unfinished "
             f"({item.unfinished.chunks} chunks), {item.dead_letters} dead letters"
         )
+        lines += [f"  {job}: cancelled, being cleared up" for job in item.clearing]
         for job in item.jobs:
             lines.append(f"  {job_line(job, status.now_ms)}")
             if job.trouble and not job.drained:

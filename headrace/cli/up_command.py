@@ -1,15 +1,18 @@
 """``headrace up``: embedded servers and workers, until Ctrl-C."""
 
 import asyncio
-import time
+from collections.abc import Coroutine
+from typing import Any
 
 import click
 
 from contract.errors import UnreachableError, UsageError
 from contract.settings import load_settings
+from contract.tasks import end
 from headrace.cli.exit_code import ExitCode
 from headrace.cli.output import say
-from headrace.session import is_local, open_session, require_servers, start_workers
+from headrace.local.children import Children
+from headrace.session import is_local, open_session, start_workers
 
 POLL_SECONDS = 0.5
 
@@ -18,8 +21,9 @@ POLL_SECONDS = 0.5
 @click.option("--workers", type=click.IntRange(1), help="Worker processes.")
 def up_command(*, workers: int | None) -> int:
     """Run the embedded servers and workers until Ctrl-C; other commands here use them."""
-    # Imported once it is needed: it takes seconds, for which --help need not wait.
+    # Imported once they are needed: that takes seconds, for which --help need not wait.
     from headrace.orphans import take_away  # noqa: PLC0415
+    from headrace.scheduler import keep_order  # noqa: PLC0415
 
     settings = load_settings(workers=workers)
     if not is_local(settings):
@@ -38,12 +42,23 @@ def up_command(*, workers: int | None) -> int:
             say(f"data:   {session.data_folder}")
             say(f"{settings.workers} workers; Ctrl-C stops everything")
             try:
-                while children.failure is None:
-                    time.sleep(POLL_SECONDS)
-                    require_servers(session)
+                asyncio.run(_until_failure(children, keep_order(session)))
             except KeyboardInterrupt:
                 say("stopping")
                 return ExitCode.DONE
+            assert children.failure is not None  # noqa: S101 - that was waited for
             raise UnreachableError(
                 "a worker can't start:\n" + "\n".join(children.failure.log_lines)
             )
+
+
+async def _until_failure(children: Children, order: Coroutine[Any, Any, None]) -> None:
+    """Keep order until a worker can't be started at all."""
+    keeping = asyncio.create_task(order, name="scheduler")
+    try:
+        while children.failure is None:
+            await asyncio.wait([keeping], timeout=POLL_SECONDS)
+            if keeping.done():
+                keeping.result()  # an embedded server has ended
+    finally:
+        await end(keeping)

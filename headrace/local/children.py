@@ -20,6 +20,9 @@ from headrace.local.log_file import LogFile
 FATAL_CODES = frozenset({2, 3})
 """Exit codes that say that another try would end in the same way."""
 
+DEAF_CODE = 75
+"""Exit code of a worker that left because no message reached it; see ``worker.app``."""
+
 _FIRST_BACKOFF_SECONDS = 0.2
 _LONGEST_BACKOFF_SECONDS = 10.0
 _SETTLED_SECONDS = 30.0
@@ -68,6 +71,7 @@ class Children:
     that ends on its own is started again, after a wait that grows with each failure and is
     forgotten after 30 s of life. A child that exits with 2 or 3 before any copy in its place
     has lived that long can never start: it is not started again, and ``failure`` says why.
+    One that exits with 75 (EX_TEMPFAIL) asks for another start, and gets it at once.
 
     When the parent is killed, nobody stops the children: each finds its parent's pid in
     ``HEADRACE_PARENT_PID`` and must end itself once ``os.getppid()`` is another. (The kernel
@@ -192,6 +196,8 @@ class Children:
         place.process = None
         if returncode in FATAL_CODES and not place.settled:
             self._failure = self._failure or ChildFailure(returncode, place.log.tail())
+        elif returncode == DEAF_CODE:
+            place.due_at = self._clock()
         else:
             self._postpone(place)
         _logger.warning("child ended", extra={"pid": pid, "returncode": returncode})

@@ -13,16 +13,28 @@ _VERSION = "document-1"
 
 
 class DocumentSource:
-    """Documents that a program hands over; each needs an ``id``, which becomes its key."""
+    """Documents that a program hands over; each needs an ``id``, which becomes its key.
 
-    def __init__(self, name: str, documents: Iterable[LangChainDocument]) -> None:
+    Attributes:
+        name: the source's name.
+        shows_all: whether documents that are not handed over are to be deleted.
+        complete: True once the iterable has come to its end.
+    """
+
+    def __init__(
+        self, name: str, documents: Iterable[LangChainDocument], *, shows_all: bool = False
+    ) -> None:
         """Take documents from an iterable that is read once, as the job goes on.
 
         Args:
             name: the source's name.
             documents: with ``id``, ``page_content`` and JSON values as ``metadata``.
+            shows_all: these are all that there are; by default they are some, and the others
+                stay as they are.
         """
         self.name = name
+        self.shows_all = shows_all
+        self.complete = False
         self._documents = documents
         self._waiting: dict[bytes, LangChainDocument] = {}
 
@@ -44,6 +56,11 @@ class DocumentSource:
             self._waiting[key] = document
             size = len(document.page_content)
             yield Entry(document.id, key, None, size, 0)
+        self.complete = True
+
+    def covers(self, key_bytes: bytes) -> bool:  # noqa: ARG002 - any id may come
+        """Any document of the source may be handed over."""
+        return True
 
     async def read(self, entry: Entry, max_bytes: int) -> bytes:
         """Give text and metadata in one stable form.

@@ -14,6 +14,7 @@ from producers.sources import regular_file
 from producers.sources.glob import KeyGlob, States, is_magic
 
 _HIDDEN: Final = b"."
+_SLASH: Final = ord("/")
 _ADVICE: Final = "name a file, a folder or a glob that is there"
 
 
@@ -36,6 +37,7 @@ class FileSource:
     Attributes:
         name: the source's name.
         root: absolute path of the folder that keys are relative to.
+        shows_all: a file that a complete listing does not show is gone.
         complete: True once a listing has run to its end and saw every folder. Nothing may be
             deleted because it was missing in a listing that was not.
     """
@@ -53,19 +55,25 @@ class FileSource:
         """
         self.name = name
         self.root = root
+        self.shows_all = True
         self.complete = False
         self._globs = globs
         self._only = only
+        self._dangling: set[bytes] = set()
+        """Links that lead nowhere now: behind one may be a folder on a disk that is away."""
 
     def covers(self, key_bytes: bytes) -> bool:
         """Tell whether a listing would show this key if the file were there.
 
-        A document outside (another file of the same folder, or one that the glob leaves out)
-        is not gone because the listing doesn't show it.
+        A document outside (another file of the same folder, one that the glob leaves out, or one
+        behind a link that led nowhere in the last listing) is not gone because the listing
+        doesn't show it.
         """
         key = os.fsdecode(key_bytes)
         if self._only is not None:
             return key == self._only
+        if self._dangling and _is_below(key_bytes, self._dangling):
+            return False
         return all(glob.matches(key) for glob in self._globs)
 
     def listing(self) -> Iterator[Entry | Omission]:
@@ -75,6 +83,7 @@ class FileSource:
         the largest folder and the depth, not with the tree. No file is opened.
         """
         self.complete = False
+        self._dangling.clear()
         whole = True
         top = self._enter("", tuple(glob.start() for glob in self._globs), ())
         if isinstance(top, Omission):
@@ -151,9 +160,12 @@ class FileSource:
             if identity in ancestors:
                 message = "the link leads back to a folder that it lies in"
                 return _omission(key_bytes, DocumentError(Reason.SYMLINK_LOOP, message))
-            names = [os.fsencode(self._only)] if self._only is not None else _names(path)
+            if self._only is not None:
+                return _Folder(prefix, identity, states, iter([os.fsencode(self._only)]))
+            names, dangling = _names(path)
         except OSError as error:
             return _omission(key_bytes, regular_file.as_document_error(error))
+        self._dangling.update(os.fsencode(prefix) + name for name in dangling)
         return _Folder(prefix, identity, states, iter(names))
 
     def _look(self, key: str) -> Entry | Omission:
@@ -215,16 +227,29 @@ def _divided(pattern: str) -> tuple[str, str]:
     return root or ("/" if pattern.startswith("/") else "."), "/".join(components[first:])
 
 
-def _names(path: str) -> list[bytes]:
-    """Give the names in a folder, so that keys come out sorted by their bytes."""
-    names = []
+def _names(path: str) -> tuple[list[bytes], list[bytes]]:
+    """Give the names in a folder, so that keys come out sorted by their bytes.
+
+    Returns:
+        All of them, and those of links that lead nowhere.
+    """
+    names, dangling = [], []
     with os.scandir(path) as items:
         for item in items:
             name = os.fsencode(item.name)
-            if not name.startswith(_HIDDEN):
-                names.append(name + b"/" if _is_folder(item) else name)
+            if name.startswith(_HIDDEN):
+                continue
+            names.append(name + b"/" if _is_folder(item) else name)
+            if item.is_symlink() and not os.path.exists(item.path):  # noqa: PTH110 - never raises
+                dangling.append(name)
     names.sort()
-    return names
+    return names, dangling
+
+
+def _is_below(key_bytes: bytes, keys: set[bytes]) -> bool:
+    """Tell whether a key lies in a folder of one of these keys."""
+    slashes = (at for at, byte in enumerate(key_bytes) if byte == _SLASH)
+    return any(key_bytes[:at] in keys for at in slashes)
 
 
 def _is_folder(item: os.DirEntry[str]) -> bool:

@@ -11,6 +11,12 @@ class Source(Protocol):
 
     name: str
     """Stable: with a document's key it makes the document's id."""
+    shows_all: bool
+    """Whether a document is gone when a complete listing that covers it does not show it."""
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether the last listing ran to its end and saw all that it covers."""
 
     @property
     def origin(self) -> str:
@@ -18,6 +24,9 @@ class Source(Protocol):
 
     def listing(self) -> Iterator[Entry | Omission]:
         """List all documents; blocks, so it is iterated in a thread."""
+
+    def covers(self, key_bytes: bytes) -> bool:
+        """Tell whether a listing would show this key if the document were there."""
 
     async def read(self, entry: Entry, max_bytes: int) -> bytes:
         """Give the bytes of one document.

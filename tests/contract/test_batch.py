@@ -56,6 +56,7 @@ PARTS = st.builds(
     chunk_count=COUNTS,
     first=st.integers(0, 10_000),
     chunks=st.lists(CHUNKS, max_size=3).map(tuple),
+    twin=TEXTS,
     metadata=st.dictionaries(TEXTS, JSON_VALUES, max_size=3),
 )
 BATCHES = st.builds(
@@ -109,6 +110,13 @@ def test_golden() -> None:
     assert list(batch.parts[0].ordinals) == [2, 3]
     assert list(batch.parts[1].ordinals) == []
     assert batch.chunk_count == 2
+
+
+def test_a_twin_is_no_part_of_the_name() -> None:
+    """Where vectors may be read from does not make it another batch."""
+    batch = small()
+    parts = tuple(msgspec.structs.replace(part, twin="other") for part in batch.parts)
+    assert Batch(collection=batch.collection, job=batch.job, parts=parts).id == batch.id
 
 
 def test_fields_of_a_newer_release_are_left_alone() -> None:

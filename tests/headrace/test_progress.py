@@ -4,8 +4,8 @@ from contract.ledger.jobs import Job
 from headrace.progress import WINDOW_SECONDS, ProgressMeter
 
 
-def _job(*, sealed: bool = True, trouble: str = "", **counts: int) -> Job:
-    return Job("job", "shelf", "docs", 0, 0, 0, sealed, trouble, counts)
+def _job(*, sealed: bool = True, trouble: str = "", halt: str = "", **counts: int) -> Job:
+    return Job("job", "shelf", "docs", 0, 0, 0, sealed, trouble, counts, halt)
 
 
 def test_counts_of_all_jobs_are_added() -> None:
@@ -22,6 +22,19 @@ def test_counts_of_all_jobs_are_added() -> None:
     assert (progress.failed, progress.unchanged) == (3, 7)
     assert progress.chunks_per_second == 0.0
     assert progress.eta_seconds is None
+
+
+def test_deletions_are_documents_too() -> None:
+    """What is promised to go counts, or more would be done than there is."""
+    progress = ProgressMeter().measure([_job(documents_deleted=2, documents_committed=2)], 0.0)
+    assert (progress.documents_done, progress.documents) == (2, 2)
+
+
+def test_a_pause_of_any_of_the_jobs_shows() -> None:
+    """Also one of a job that is waited for."""
+    meter = ProgressMeter()
+    assert not meter.measure([_job(), _job()], 0.0).paused
+    assert meter.measure([_job(), _job(halt="paused")], 0.0).paused
 
 
 def test_the_rate_is_that_of_the_last_seconds() -> None:

@@ -1,18 +1,25 @@
 """Promises of the status, with a real Redis."""
 
+import asyncio
+import time
+
 import orjson
 from redis.asyncio import Redis
 
+from contract.ledger.control import Halt, JobControl
 from contract.ledger.jobs import Jobs
-from contract.ledger.ledger import Ledger
+from contract.ledger.letters import Letters
 from contract.ledger.records import DeadLetter
-from contract.presence import KEY
+from contract.names import Keys
+from contract.presence import KEY, Trouble, keep_present
+from contract.settings import Settings
+from contract.tasks import end
 from headrace.status import read_status, status_as_dict
 
 
 def _letter(document: str) -> DeadLetter:
     return DeadLetter(
-        id=document, document_id=document, source="docs", key="a.md", job="j", stage="read",
+        document_id=document, source="docs", key="a.md", key_bytes=b"a.md", job="j", stage="read",
         reason="too_big", message="it is", at_ms=1,
     )  # fmt: skip
 
@@ -20,7 +27,7 @@ def _letter(document: str) -> DeadLetter:
 async def test_an_empty_ledger_has_nothing_to_tell(redis: Redis) -> None:
     """Before the first import there are no collections and no workers."""
     status = status_as_dict(await read_status(redis, jobs=5))
-    assert status == {"running": True, "workers": [], "collections": []}
+    assert status == {"running": True, "workers": [], "troubles": {}, "collections": []}
 
 
 async def test_every_collection_with_its_newest_jobs(redis: Redis) -> None:
@@ -29,7 +36,7 @@ async def test_every_collection_with_its_newest_jobs(redis: Redis) -> None:
         jobs = Jobs(redis, collection)
         created = [await jobs.create("docs") for _ in range(3)]
         await jobs.seal(created[0], {"documents_listed": 7})
-    await Ledger(redis, "a").bury([_letter("x"), _letter("y")])
+    await Letters(redis, "a").bury([_letter("x"), _letter("y")])
     status = await read_status(redis, jobs=2)
     await redis.zadd(KEY, {"host:1:aa:": status.now_ms, "host:2:bb:": status.now_ms - 60_000})
     status = await read_status(redis, jobs=3)
@@ -44,3 +51,41 @@ async def test_every_collection_with_its_newest_jobs(redis: Redis) -> None:
     assert {job["state"] for job in jobs_shown.values()} == {"done", "listing"}
     limited = await read_status(redis, jobs=2)
     assert [len(item.jobs) for item in limited.collections] == [2, 2]
+
+
+async def test_halted_jobs_are_not_forgotten(redis: Redis) -> None:
+    """A paused job is shown however old it is, and what is being cleared up as well."""
+    jobs, control = Jobs(redis, "a"), JobControl(redis, "a")
+    paused, cancelled, *_ = [await jobs.create("docs") for _ in range(6)]
+    await redis.sadd(Keys("a").open(cancelled), "document")
+    await control.halt(paused, Halt.PAUSED)
+    await control.halt(cancelled, Halt.CANCELLED)
+    (shown,) = status_as_dict(await read_status(redis, jobs=2))["collections"]
+    assert [job["state"] for job in shown["jobs"]] == ["listing", "listing", "paused"]
+    assert shown["jobs"][-1]["id"] == paused
+    assert shown["clearing"] == [cancelled]
+
+
+async def test_what_a_worker_waits_for_is_shown(redis: Redis, settings: Settings) -> None:
+    """The server that is away, why and since when; and no longer than it lasts."""
+    troubles = [Trouble("milvus", "Milvus at x can't be reached", 5)]
+    present = asyncio.create_task(keep_present(redis, "host:1:aa:", settings, lambda: troubles))
+    expected = {
+        "host:1:aa:": [
+            {"dependency": "milvus", "reason": "Milvus at x can't be reached", "since_ms": 5}
+        ]
+    }
+    await _until_troubles(redis, expected)
+    troubles.clear()
+    await _until_troubles(redis, {})
+    assert (await read_status(redis, jobs=1)).workers == ("host:1:aa:",)
+    troubles.append(Trouble("embedding", "hangs", 7))
+    await end(present)
+    assert status_as_dict(await read_status(redis, jobs=1))["troubles"] == {}
+
+
+async def _until_troubles(redis: Redis, expected: object) -> None:
+    deadline = time.monotonic() + 6
+    while status_as_dict(await read_status(redis, jobs=1))["troubles"] != expected:
+        assert time.monotonic() < deadline, "the status did not change"
+        await asyncio.sleep(0.02)

@@ -6,16 +6,23 @@ from headrace.summary import NAMED_OMISSIONS, Summary, summarise, text_of
 from producers.document import Omission, Reason
 from producers.tally import Tally
 
-_COUNTS = {"documents_new": 4, "documents_changed": 1, "chunks_written": 100, "tokens": 7}
-_JOB = Job("job-1", "shelf", "docs", 0, 0, 1, sealed=True, trouble="", counts=_COUNTS)
+_COUNTS = {
+    "documents_new": 4,
+    "documents_changed": 1,
+    "documents_deleted": 2,
+    "chunks_written": 100,
+    "chunks_reused": 60,
+    "tokens": 7,
+}
+_JOB = Job("job-1", "shelf", "docs", 0, 0, 1, sealed=True, trouble="", halt="", counts=_COUNTS)
 
 
-def _letter(document: str, ordinal: int) -> DeadLetter:
+def _letter(document: str) -> DeadLetter:
     return DeadLetter(
-        id=f"{document}:1:{ordinal}",
         document_id=document,
         source="docs",
         key=f"{document}.md",
+        key_bytes=f"{document}.md".encode(),
         job="job-1",
         stage="embed",
         reason="EmbeddingRefusedError",
@@ -47,9 +54,9 @@ def test_counts_and_rate() -> None:
     assert summary.as_dict()["left_out"][0]["key"] == "1.md"
 
 
-def test_a_document_with_two_dead_parts_failed_once() -> None:
-    """Documents that could not be read and those that workers gave up are both counted, once."""
-    letters = (_letter("a", 0), _letter("a", 64), _letter("b", 0))
+def test_unreadable_and_dead_documents_have_failed() -> None:
+    """Documents that could not be read and those that workers gave up are both counted."""
+    letters = (_letter("a"), _letter("b"))
     summary = _summary(_omission(1, Reason.TOO_BIG), letters=letters)
     assert summary.failed == 3
     assert summary.has_dead_letters
@@ -57,6 +64,19 @@ def test_a_document_with_two_dead_parts_failed_once() -> None:
     text = text_of(summary)
     assert "3 failed" in text
     assert "a.md: refused" in text
+
+
+def test_deletions_are_told() -> None:
+    """What went, what was kept, and why nothing went."""
+    tally = Tally(kept=5, incomplete=True)
+    summary = summarise(_JOB, (), tally, 4.0, "done")
+    assert (summary.deleted, summary.kept, summary.incomplete) == (2, 5, True)
+    text = text_of(summary)
+    assert "2 deleted" in text
+    assert "5 documents that are gone" in text
+    assert "nothing was deleted" in text
+    assert "100 written (60 with vectors that were there)" in text
+    assert "kept" not in text_of(_summary())
 
 
 def test_few_skipped_files_are_named_and_many_are_counted() -> None:

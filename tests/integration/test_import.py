@@ -89,16 +89,16 @@ def _assert_idle_again(
 def _assert_changes_alone_are_done(
     place: Place, command: Command, endpoint: FakeEndpoint, folder: Path
 ) -> None:
-    """One changed, one shrunk, two emptied: these alone get new rows, and lose the old ones."""
+    """One changed, one shrunk, two emptied: these alone lose their rows, and two get others."""
     before = set(place.servers.rows("mixture"))
     (folder / "plain.txt").write_text(prose("plain, but other", 900))
     shrunk = prose("guide", 5_000)[:1_500]
     (folder / "guide.md").write_text(f"# Guide\n\n{shrunk}\n")
     (folder / "notes.rst").write_bytes(b"")
     (folder / "sub" / "deep.md").write_text("   \n")
-    (summary,) = command.run("import", folder, "--json").expect(1).json
-    assert (summary["changed"], summary["unchanged"], summary["new"]) == (4, 1, 0)
-    assert (summary["skipped"], summary["failed"]) == (4, 3)
+    (summary,) = command.run("import", folder, "--json", "--allow-deletes").expect(1).json
+    assert (summary["changed"], summary["unchanged"], summary["new"]) == (2, 1, 0)
+    assert (summary["deleted"], summary["skipped"], summary["failed"]) == (2, 6, 3)
     settings = load_settings({}, folder, max_document_bytes=100_000)
     place.servers.assert_holds("mixture", chunks_of(folder, settings))
     kept = document_id("mixture", b"na\xefve.txt")
@@ -279,5 +279,6 @@ def test_detached_import_is_done_by_up(tmp_path: Path, headrace: Command) -> Non
     assert command.run("status", "--json").expect(0).json == {
         "running": False,
         "workers": [],
+        "troubles": {},
         "collections": [],
     }

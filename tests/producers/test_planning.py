@@ -1,195 +1,192 @@
-"""Promises of the planner, with a real ledger."""
+"""Promises of the planner, with a real ledger and workers without servers."""
 
 import os
-from pathlib import Path
 
-from redis.asyncio import Redis
+import pytest
 
-from contract.batch import Batch, Part
+from contract.batch import Batch
 from contract.ids import document_id
-from contract.ledger.jobs import Jobs
-from contract.ledger.ledger import Ledger
-from contract.ledger.records import Finish, PartMark, Verdict
-from producers.document import Entry, Omission, Reason
-from producers.planning import Loaded, Planner, groups
-from producers.sources.files import open_source
-from producers.splitting import SplitOptions
-from producers.tally import Tally
-
-_OPTIONS = SplitOptions(100, 10)
+from contract.ledger.records import Outcome
+from producers.document import Reason
+from producers.planning import MAX_READINGS
+from producers.producer import Producer
+from tests.producers.mill import SOURCE, Mill
 
 
-class _Shelf:
-    """A folder, its ledger, and what a producer does with them."""
-
-    def __init__(self, folder: Path, redis: Redis) -> None:
-        self.folder = folder
-        self.ledger = Ledger(redis, "shelf")
-        self.jobs = Jobs(redis, "shelf")
-        self.tally = Tally()
-        self.job = ""
-
-    async def plan(self, options: SplitOptions = _OPTIONS) -> list[Part]:
-        """List, read and plan all files on behalf of a new job."""
-        source = open_source(str(self.folder), name="shelf")
-        self.tally = Tally()
-        self.job = await self.jobs.create("shelf")
-        listing = await self.ledger.begin_listing("shelf", source.origin)
-        planner = Planner(self.ledger, source, options, self.tally, job=self.job, listing=listing)
-        listed = list(source.listing())
-        loaded = [
-            Loaded(entry, await source.read(entry, 1_000_000))
-            for entry in listed
-            if isinstance(entry, Entry)
-        ]
-        omissions = [item for item in listed if isinstance(item, Omission)]
-        self.tally.listed = len(listed)
-        return await planner.plan(loaded, omissions)
-
-    async def publish(self, parts: list[Part]) -> list[Batch]:
-        """Write one batch for each part down."""
-        batches = [Batch(collection="shelf", job=self.job, parts=(part,)) for part in parts]
-        await self.ledger.publish(batches)
-        return batches
-
-    async def ingest(self, parts: list[Part]) -> list[Verdict]:
-        """Publish parts and do what workers do, without the rows."""
-        verdicts = []
-        for batch in await self.publish(parts):
-            (part,) = batch.parts
-            await self.ledger.claim(batch.id, f"worker:{batch.id}", 30.0)
-            mark = PartMark(part.document_id, part.version, part.first, part.units)
-            (settled,) = await self.ledger.settle([mark])
-            finish = Finish((mark,), (settled.verdict,), len(part.chunks), 0)
-            await self.ledger.finish(batch.id, self.job, finish)
-            verdicts.append(settled.verdict)
-        return verdicts
-
-    def write(self, key: str, text: str) -> None:
-        """Write a file."""
-        (self.folder / key).write_text(text)
+def _keys(batches: list[Batch]) -> list[str]:
+    return sorted(str(part.metadata["path"]) for batch in batches for part in batch.parts)
 
 
-def _keys(parts: list[Part]) -> list[str]:
-    return sorted(str(part.metadata["path"]) for part in parts)
-
-
-async def test_only_what_is_new_or_changed_is_planned(tmp_path: Path, redis: Redis) -> None:
+async def test_only_what_is_new_or_changed_is_planned(mill: Mill) -> None:
     """Unchanged documents give no part; a changed one gets a higher version."""
-    shelf = _Shelf(tmp_path, redis)
-    shelf.write("a.md", "one")
-    shelf.write("b.md", "two")
-    first = await shelf.plan()
+    mill.write(a="one", b="two")
+    first = await mill.publish(mill.producer())
     assert _keys(first) == ["a.md", "b.md"]
-    assert all(part.version > 0 for part in first)
-    await shelf.ingest(first)
-    assert await shelf.plan() == []
-    assert shelf.tally.counters()["documents_unchanged"] == 2
-    os.utime(tmp_path / "a.md", ns=(1, 1))
-    assert await shelf.plan() == [], "another time is no other content"
-    shelf.write("b.md", "three")
-    (changed,) = await shelf.plan()
-    (before,) = [part for part in first if part.document_id == changed.document_id]
-    assert changed.version > before.version
-    assert [chunk.text for chunk in changed.chunks] == ["three"]
+    await mill.work(first)
+    again = await mill.bring()
+    assert again.tally.outcomes == {Outcome.UNCHANGED: 2}
+    os.utime(mill.folder / "a.md", ns=(1, 1))
+    assert await mill.publish(mill.producer()) == [], "another time is no other content"
+    mill.write(b="three")
+    (batch,) = await mill.publish(mill.producer())
+    (part,) = batch.parts
+    before = {p.document_id: p.version for b in first for p in b.parts}
+    assert part.version > before[part.document_id] > 0
+    assert [chunk.text for chunk in part.chunks] == ["three"]
 
 
-async def test_another_way_to_cut_is_a_change(tmp_path: Path, redis: Redis) -> None:
+async def test_another_way_to_cut_is_a_change(mill: Mill) -> None:
     """Other options of the splitter give every document a new version."""
-    shelf = _Shelf(tmp_path, redis)
-    shelf.write("a.md", "words " * 50)
-    await shelf.ingest(await shelf.plan())
-    (part,) = await shelf.plan(SplitOptions(50, 10))
-    assert part.chunk_count > 3
+    mill.write(a="words " * 50)
+    await mill.bring()
+    mill.settings = mill.settings.model_copy(update={"chunk_size": 50})
+    (batch,) = await mill.publish(mill.producer())
+    assert batch.parts[0].chunk_count == 7
 
 
-async def test_published_and_unfinished_documents_are_pending(tmp_path: Path, redis: Redis) -> None:
+async def test_grown_shrunk_gone_and_back(mill: Mill) -> None:
+    """Whatever becomes of a document, its rows are those of its newest content."""
+    for text in ("w" * 70, "one", "x" * 90, None, "back", "back again " * 9):
+        if text is None:
+            mill.delete("a")
+        else:
+            mill.write(a=text)
+        await mill.bring()
+        found = mill.texts().get("a", "").replace("|", "").replace(" ", "")
+        assert found == (text or "").replace(" ", "")
+        assert len({row.split(":")[1] for row in mill.rows}) == (text is not None)
+
+
+async def test_changed_twice_while_the_first_change_is_queued(mill: Mill) -> None:
+    """The newest content wins, in whatever order the batches are worked at."""
+    for order in (1, -1):
+        mill.write(a=f"one {order}")
+        await mill.bring()
+        mill.write(a=f"two {order}")
+        batches = await mill.publish(mill.producer())
+        mill.write(a=f"three {order}")
+        batches += await mill.publish(mill.producer())
+        await mill.work(batches[::order])
+        assert mill.texts() == {"a": f"three {order}"}
+        assert len(mill.rows) == 1
+
+
+async def test_published_and_unfinished_documents_are_pending(mill: Mill) -> None:
     """What an earlier job published is left to it, and its job is waited for."""
-    shelf = _Shelf(tmp_path, redis)
-    shelf.write("a.md", "one")
-    await shelf.publish(await shelf.plan())
-    earlier = shelf.job
-    assert await shelf.plan() == []
-    assert shelf.tally.awaited_jobs == {earlier}
+    mill.write(a="one")
+    earlier = mill.producer()
+    await mill.publish(earlier)
+    later = mill.producer()
+    assert await mill.publish(later) == []
+    assert later.tally.awaited_jobs == {earlier.job}
 
 
-async def test_registered_and_unpublished_documents_are_planned_again(
-    tmp_path: Path, redis: Redis
-) -> None:
+async def test_registered_and_unpublished_documents_are_planned_again(mill: Mill) -> None:
     """A producer that died between planning and publishing loses nothing."""
-    shelf = _Shelf(tmp_path, redis)
-    shelf.write("a.md", "one")
-    (lost,) = await shelf.plan()
-    (again,) = await shelf.plan()
-    assert again.version > lost.version
+    mill.write(a="one")
+    lost = [batch async for batch in mill.producer().batches()]
+    (again,) = await mill.publish(mill.producer())
+    assert again.parts[0].version > lost[0].parts[0].version
 
 
-async def test_emptied_documents_are_deleted_once(tmp_path: Path, redis: Redis) -> None:
-    """A file whose text has gone, in whatever way, deletes its rows; then it is just skipped."""
-    shelf = _Shelf(tmp_path, redis)
-    keys = ("blank.md", "binary.md", "fifo.md", "zero.md")
-    for key in keys:
-        shelf.write(key, "text")
-    await shelf.ingest(await shelf.plan())
-    shelf.write("blank.md", " \n")
-    (tmp_path / "binary.md").write_bytes(b"\0\1\2")
-    (tmp_path / "fifo.md").unlink()
-    os.mkfifo(tmp_path / "fifo.md")
-    shelf.write("zero.md", "")
-    parts = await shelf.plan()
-    assert _keys(parts) == sorted(keys)
-    assert {part.chunks for part in parts} == {()}
-    assert shelf.tally.skipped == 0
-    assert await shelf.ingest(parts) == [Verdict.COMMIT] * 4
-    assert await shelf.plan() == []
-    assert shelf.tally.skipped == 4
-    shelf.write("zero.md", "back")
-    (back,) = await shelf.plan()
-    assert [chunk.text for chunk in back.chunks] == ["back"]
+async def test_a_moved_file_names_its_twin(mill: Mill) -> None:
+    """A renamed file is a new document whose vectors are there already, and an old one goes."""
+    mill.write(a="one")
+    await mill.bring()
+    (mill.folder / "a.md").rename(mill.folder / "b.md")
+    producer = mill.producer()
+    batches = await mill.publish(producer)
+    (moved,) = batches[0].parts
+    assert moved.twin == document_id(SOURCE, b"a.md")
+    assert producer.tally.outcomes == {Outcome.NEW: 1, Outcome.DELETED: 1}
+    await mill.work(batches)
+    assert mill.texts() == {"b": "one"}
 
 
-async def test_files_that_never_had_text_cost_nothing(tmp_path: Path, redis: Redis) -> None:
+async def test_files_that_never_had_text_cost_nothing(mill: Mill) -> None:
     """Empty and unknown files make no document in the ledger."""
-    shelf = _Shelf(tmp_path, redis)
-    shelf.write("empty.md", "")
-    shelf.write("blank.md", " \n")
-    shelf.write("picture.png", "")
-    assert await shelf.plan() == []
-    assert shelf.tally.skipped == 3
-    assert await redis.keys("*:document:*") == []
+    mill.write(a="", b=" \n")
+    (mill.folder / "picture.png").touch()
+    producer = await mill.bring()
+    assert producer.tally.skipped == 3
+    assert await mill.redis.keys("*:document:*") == []
 
 
-async def test_what_can_not_be_parsed_keeps_its_rows(tmp_path: Path, redis: Redis) -> None:
+async def test_what_can_not_be_parsed_keeps_its_rows(mill: Mill) -> None:
     """A file that broke is a failure and no deletion; the others go on."""
-    shelf = _Shelf(tmp_path, redis)
-    shelf.write("a.md", "good")
-    shelf.write("b.md", "good too")
-    await shelf.ingest(await shelf.plan())
-    (tmp_path / "a.md").write_bytes(b"\xef\xbb\xbf\xff")
-    shelf.write("b.md", "better")
-    (part,) = await shelf.plan()
-    assert part.metadata["path"] == "b.md"
-    assert [failure.reason for failure in shelf.tally.failures] == [Reason.UNDECODABLE]
-    fields = await redis.hgetall(shelf.ledger.keys.document(document_id("shelf", b"a.md")))
-    assert fields[b"wanted"] == fields[b"committed"]
-    assert fields[b"committed_count"] == b"1"
+    mill.write(a="good", b="good too")
+    await mill.bring()
+    (mill.folder / "a.md").write_bytes(b"\xef\xbb\xbf\xff")
+    mill.write(b="better")
+    producer = await mill.bring()
+    assert [left.reason for left in producer.tally.omissions] == [Reason.UNDECODABLE]
+    assert mill.texts() == {"a": "good", "b": "better"}
 
 
-def test_groups_keep_order_and_limits() -> None:
-    """Every item is in one group, in order; a group has few items and few bytes."""
+def _behind(mill: Mill, producer: Producer, *texts: str) -> list[str]:
+    """Let another producer bring another text each time after this one has read the file."""
+    planned: list[str] = []
+    promises = producer._ledger.promises
+    original = promises.lookup
 
-    def entry(number: int, size: int) -> Entry:
-        return Entry(f"{number}", b"%d" % number, None, size, 0)
+    async def lookup(documents: object, *, reading: int) -> object:
+        if len(planned) < len(texts):
+            planned.append(texts[len(planned)])
+            mill.write(a=planned[-1])
+            await mill.bring()
+        return await original(documents, reading=reading)  # type: ignore[arg-type]
 
-    sizes = [5, 5, 5, 30, 1, 1, 1, 1, 1]
-    listed = [entry(number, size) for number, size in enumerate(sizes)]
-    found = list(groups(listed, 4, 10))
-    assert [item for group in found for item in group] == listed
-    assert [[sizes[listed.index(item)] for item in group] for group in found] == [  # type: ignore[arg-type]
-        [5, 5],
-        [5],
-        [30],
-        [1, 1, 1, 1],
-        [1],
-    ]
-    assert list(groups([], 4, 10)) == []
+    promises.lookup = lookup  # type: ignore[method-assign,assignment]
+    return planned
+
+
+async def test_an_old_reading_that_arrives_late_loses(mill: Mill) -> None:
+    """Two producers at once: what was read earlier and promised later is read again."""
+    mill.write(a="old")
+    slow = mill.producer()
+    _behind(mill, slow, "newest")
+    await mill.work(await mill.publish(slow))
+    assert mill.texts() == {"a": "newest"}
+    assert slow.tally.outcomes == {Outcome.UNCHANGED: 1}
+    assert slow.tally.listed == 1
+
+
+async def test_an_old_reading_loses_to_one_that_found_nothing_changed(mill: Mill) -> None:
+    """There and back again: what was read in between does not win over what is there."""
+    mill.write(a="as ever")
+    await mill.bring()
+    mill.write(a="in between")
+    slow = mill.producer()
+    _behind(mill, slow, "as ever")
+    await mill.work(await mill.publish(slow))
+    assert mill.texts() == {"a": "as ever"}
+
+
+async def test_a_document_that_keeps_changing_is_left_to_the_other(mill: Mill) -> None:
+    """After some readings it counts as pending, and the other's job is waited for."""
+    mill.write(a="old")
+    slow = mill.producer()
+    texts = [f"text {number}" for number in range(MAX_READINGS)]
+    assert _behind(mill, slow, *texts) is not texts
+    assert await mill.publish(slow) == []
+    assert mill.texts() == {"a": texts[-1]}
+    assert slow.tally.outcomes == {Outcome.PENDING: 1}
+    assert len(slow.tally.awaited_jobs) == 1
+
+
+@pytest.mark.parametrize("first", [0, 1])
+async def test_interleaved_producers_end_with_what_is_there(mill: Mill, first: int) -> None:
+    """Two producers that take turns, while files change between them: the newest state wins."""
+    for number in range(8):
+        (mill.folder / f"{'abcdefgh'[number]}.md").write_text("old")
+    producers = [mill.producer(), mill.producer()]
+    turns = [producer.batches() for producer in producers]
+    batches = [await anext(turns[first])]
+    mill.write(a="new", b="")
+    mill.delete("c")
+    batches += [batch async for batch in turns[1 - first]]
+    batches += [batch async for batch in turns[first]]
+    await mill.ledger.publish(batches)
+    await mill.work(batches)
+    await mill.bring()
+    assert mill.texts() == {"a": "new", **dict.fromkeys("defgh", "old")}

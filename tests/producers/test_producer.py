@@ -11,12 +11,15 @@ from langchain_core.documents import Document
 from redis.asyncio import Redis
 
 from contract.batch import Batch, decode
-from contract.errors import UsageError
+from contract.errors import CancelledJobError, GuardError, UsageError
+from contract.ledger.control import Halt, JobControl
 from contract.ledger.jobs import Jobs, JobState
 from contract.ledger.ledger import Ledger
 from contract.queue import make_app, waiting_messages
 from contract.settings import Settings
-from producers.producer import GROUP_DOCUMENTS, Producer, iterate
+from producers import pulse
+from producers.producer import Producer, iterate
+from producers.reading import GROUP_DOCUMENTS
 from producers.sources.documents import DocumentSource
 from producers.sources.files import open_source
 from tests.servers.contents import chunks_of
@@ -69,8 +72,9 @@ async def test_all_chunks_are_published_and_the_job_is_sealed(
     accounted = sum(job.count(name) for name in ("documents_new", "documents_changed", *_FATES))
     assert accounted == job.count("documents_listed") == GROUP_DOCUMENTS + 8
     assert job.count("source_bytes") == sum(f.stat().st_size for f in folder.rglob("*.md"))
-    (letter,) = await Ledger(redis, "shelf").dead_letters()
+    (letter,) = [letter async for letter in Ledger(redis, "shelf").letters.scan()]
     assert (letter.key, letter.stage, letter.reason) == ("broken.md", "read", "undecodable")
+    assert letter.key_bytes == b"broken.md"
 
 
 async def test_a_second_run_resumes(
@@ -144,6 +148,58 @@ async def test_an_error_of_the_source_ends_the_run(
     producer = Producer(redis, settings, source, "shelf")
     with pytest.raises(UsageError, match="needs an id"):
         await producer.run(app)
+    job = await Jobs(redis, "shelf").get(producer.job)
+    assert job is not None
+    assert not job.sealed
+
+
+async def test_a_guard_seals_the_job_and_says_why(
+    tmp_path: Path, redis: Redis, settings: Settings, app: Celery
+) -> None:
+    """Everything else is published before the error."""
+    folder = tmp_path / "docs"
+    write_library(folder, 3, 300)
+    await _producer(redis, settings, folder).run(app)
+    for path in folder.rglob("*.md"):
+        path.unlink()
+    (folder / "new.md").write_text("new")
+    producer = _producer(redis, settings, folder)
+    with pytest.raises(GuardError, match="3 of the 3 documents"):
+        await producer.run(app)
+    job = await Jobs(redis, "shelf").get(producer.job)
+    assert job is not None
+    assert job.sealed
+    assert "--allow-deletes" in job.trouble
+    assert (job.count("documents_new"), job.count("documents_deleted")) == (1, 0)
+    assert producer.tally.kept == 3
+    assert producer.source_name == "docs"
+
+
+async def test_a_cancelled_producer_ends_and_a_paused_one_waits(
+    tmp_path: Path, redis: Redis, settings: Settings, app: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that waits for room, which nobody makes any more, learns of it."""
+    monkeypatch.setattr(pulse, "BEAT_SECONDS", 0.01)
+    folder = tmp_path / "docs"
+    write_library(folder, 3 * GROUP_DOCUMENTS, 300)
+    tight = settings.model_copy(update={"max_unfinished_batches": 1, "batch_max_chunks": 16})
+    control = JobControl(redis, "shelf")
+    producer = _producer(redis, tight, folder)
+    await producer.begin()
+    await control.halt(producer.job, Halt.PAUSED)
+    running = asyncio.create_task(producer.run(app))
+    async with asyncio.timeout(20):
+        while producer.tally.listed == 0:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+    assert await _published(redis) == []
+    await control.halt(producer.job, Halt.NONE)
+    async with asyncio.timeout(20):
+        while not await _published(redis):  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.01)
+    await control.halt(producer.job, Halt.CANCELLED)
+    with pytest.raises(CancelledJobError, match=producer.job):
+        await asyncio.wait_for(running, 20)
     job = await Jobs(redis, "shelf").get(producer.job)
     assert job is not None
     assert not job.sealed

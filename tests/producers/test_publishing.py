@@ -1,20 +1,26 @@
 """Promises of the publisher, with a real Redis as ledger and broker."""
 
 import asyncio
+import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from celery import Celery
+from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from contract.batch import Batch, Chunk, Part
+from contract.ledger.connection import connect
 from contract.ledger.jobs import Jobs
 from contract.ledger.ledger import Ledger
 from contract.ledger.records import ClaimState, Finish, PartMark, Promise
+from contract.ledger.sweeper import sweep_once
 from contract.names import BULK_QUEUE
 from contract.queue import make_app, waiting_messages
-from contract.settings import Settings
+from contract.settings import Settings, load_settings
 from producers.publishing import HighWater, Publisher
+from tests.servers.redis import free_port, redis_tcp_server
 
 _MUCH = 2**30
 
@@ -30,8 +36,18 @@ def app(settings: Settings, redis: Redis) -> Iterator[Celery]:
 async def _batches(ledger: Ledger, number: int) -> list[Batch]:
     """Register documents of one chunk each, a batch for each."""
     job = await Jobs(ledger.redis, ledger.collection).create("shelf")
-    promises = [Promise(f"d{n}", "shelf", f"{n}.md", "hash", 1) for n in range(number)]
-    registered = await ledger.register(job, 1, promises)
+    await ledger.promises.begin_listing("shelf", "/shelf")
+    promises = [
+        Promise(
+            document_id=f"d{n}",
+            source="shelf",
+            key_bytes=f"{n}.md".encode(),
+            content_hash="hash",
+            chunk_count=1,
+        )
+        for n in range(number)
+    ]
+    registered = await ledger.promises.register(job, promises)
     return [
         Batch(
             collection=ledger.collection,
@@ -94,3 +110,76 @@ async def test_it_waits_at_the_high_water_mark(
     await _finish(ledger, second)
     await asyncio.wait_for(waiting, 10)
     assert (await ledger.totals()).batches == 1
+
+
+async def test_a_broker_that_is_away_stops_no_one(
+    redis: Redis, app: Celery, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Batches without a message stand in the ledger; it is told of once, and of the end once."""
+    caplog.set_level(logging.INFO)
+    away = make_app(
+        settings.model_copy(
+            update={"broker_url": SecretStr(f"redis://:sesame@127.0.0.1:{free_port()}")}
+        )
+    )
+    ledger = Ledger(redis, "shelf")
+    first, second, third = await _batches(ledger, 3)
+    publisher = Publisher(ledger, away, HighWater(_MUCH, _MUCH))
+    for batch in (first, second):
+        await publisher.publish([batch])
+    assert (await ledger.totals()).batches == 2
+    away.close()
+    publisher._app = app
+    await publisher.publish([third])
+    assert waiting_messages(app) == 1
+    events = [r for r in caplog.records if getattr(r, "event", "").startswith("announce")]
+    assert [r.__dict__["event"] for r in events] == ["announce_failed", "announce_resumed"]
+    assert "sesame" not in caplog.text
+    assert "sesame" not in events[0].__dict__["error"]
+    async with asyncio.timeout(10):
+        while waiting_messages(app) < 3:
+            await sweep_once(redis, app)
+            await asyncio.sleep(0.1)
+
+
+async def test_a_full_redis_is_waited_for(tmp_path: Path) -> None:
+    """Publishing waits for workers to make room, while they still can do all that they do."""
+    with redis_tcp_server(tmp_path) as server:
+        settings = load_settings({}, tmp_path, redis_url=server.url)
+        app, told = make_app(settings), list[str]()
+        patient = connect(settings, patience_seconds=30.0, on_trouble=told.append)
+        redis = connect(settings)
+        ledger = Ledger(patient, "shelf")
+        first, second = await _batches(ledger, 2)
+        publisher = Publisher(ledger, app, HighWater(_MUCH, _MUCH))
+        await publisher.publish([first])
+        await redis.config_set("maxmemory", "1")
+        publishing = asyncio.create_task(publisher.publish([second]))
+        async with asyncio.timeout(10):
+            while not told:  # noqa: ASYNC110 - nothing else tells
+                await asyncio.sleep(0.01)
+        assert "memory" in told[0]
+        await _finish(Ledger(redis, "shelf"), first)
+        assert not publishing.done()
+        await redis.config_set("maxmemory", "0")
+        await asyncio.wait_for(publishing, 5)
+        assert told[1:] == [""]
+        assert (await ledger.totals()).batches == 1
+        await redis.aclose()
+        await patient.aclose()
+        app.close()
+
+
+async def test_a_message_that_finds_no_room_is_left_to_the_sweeper(
+    redis: Redis, app: Celery, settings: Settings, tmp_path: Path
+) -> None:
+    """A broker that is full refuses messages; the batch stands in the ledger all the same."""
+    with redis_tcp_server(tmp_path) as server:
+        full = make_app(settings.model_copy(update={"broker_url": SecretStr(server.url)}))
+        async with connect(settings.model_copy(update={"redis_url": SecretStr(server.url)})) as own:
+            await own.config_set("maxmemory", "1")
+        ledger = Ledger(redis, "shelf")
+        publisher = Publisher(ledger, full, HighWater(_MUCH, _MUCH))
+        await publisher.publish(await _batches(ledger, 1))
+        assert (await ledger.totals()).batches == 1
+        full.close()

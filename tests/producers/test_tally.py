@@ -35,7 +35,9 @@ def test_only_jobs_of_pending_documents_are_awaited() -> None:
     tally = Tally()
     for outcome in Outcome:
         tally.count_outcome(outcome, f"job of {outcome}")
+    tally.count_outcome(Outcome.PENDING, "")
     assert tally.awaited_jobs == {"job of pending"}
+    assert tally.promised == 3, "new, changed, deleted"
 
 
 def test_many_omissions_are_counted_and_some_are_named() -> None:

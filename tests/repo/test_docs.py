@@ -34,7 +34,7 @@ def test_every_command_stands_in_the_readme(name: str) -> None:
 def test_every_option_in_the_readme_exists() -> None:
     """The options that the table of commands names are options of these commands."""
     context = click.Context(cli)
-    for name, text in re.findall(r"^\| `headrace (\w+)[^`]*` \| (.*) \|$", README, re.MULTILINE):
+    for name, text in re.findall(r"^\| `headrace ([\w-]+)[^`]*` \| (.*) \|$", README, re.MULTILINE):
         command = cli.get_command(context, name)
         assert command is not None
         known = {option for param in command.params for option in param.opts}

@@ -1,8 +1,10 @@
 """What a collection holds, what the ledger says it holds, and what it should hold."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from redis import Redis
 
@@ -10,10 +12,12 @@ from contract.errors import DocumentError
 from contract.ids import chunk_ids, document_id
 from contract.names import Keys
 from contract.settings import Settings, load_settings
-from producers.document import Entry
+from producers.document import Entry, Piece
 from producers.sources.files import open_source
 from producers.splitting import SplitOptions, split
 from worker.milvus import connect
+
+Pieces: TypeAlias = tuple[Piece, ...]
 
 _PAGE = 1_000
 
@@ -45,7 +49,9 @@ class Servers:
 
     def documents(self, collection: str) -> dict[str, dict[str, str]]:
         """Read what the ledger knows of each document."""
-        with Redis.from_url(self.redis_url, decode_responses=True) as redis:
+        with Redis.from_url(
+            self.redis_url, decode_responses=True, encoding_errors="surrogateescape"
+        ) as redis:
             prefix = Keys(collection).document("")
             keys = redis.scan_iter(match=prefix.replace("{", "[{]") + "*", count=1_000)
             return {key.removeprefix(prefix): redis.hgetall(key) for key in keys}
@@ -75,12 +81,11 @@ class Servers:
         assert set(rows) == self.committed(collection)
 
 
-def chunks_of(folder: Path, settings: Settings | None = None) -> dict[str, int]:
-    """Read, parse and split a folder here: document id -> number of chunks."""
+def pieces_of(folder: Path, settings: Settings | None = None) -> Iterator[tuple[str, Pieces]]:
+    """Read, parse and split a folder here: id and pieces of each document that has some."""
     settings = settings or load_settings({}, folder)
     options = SplitOptions(settings.chunk_size, settings.chunk_overlap, settings.chunk_unit)
     source = open_source(str(folder))
-    counts: dict[str, int] = {}
     for entry in source.listing():
         if not isinstance(entry, Entry) or entry.size_bytes > settings.max_document_bytes:
             continue
@@ -88,5 +93,10 @@ def chunks_of(folder: Path, settings: Settings | None = None) -> dict[str, int]:
             document = source.parse(entry, Path(str(entry.path)).read_bytes())
         except DocumentError:
             continue
-        counts[document_id(source.name, entry.key_bytes)] = len(split(document, options))
-    return {document: count for document, count in counts.items() if count}
+        if pieces := split(document, options):
+            yield document_id(source.name, entry.key_bytes), pieces
+
+
+def chunks_of(folder: Path, settings: Settings | None = None) -> dict[str, int]:
+    """Read, parse and split a folder here: document id -> number of chunks."""
+    return {document: len(pieces) for document, pieces in pieces_of(folder, settings)}

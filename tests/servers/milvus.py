@@ -19,7 +19,7 @@ from pathlib import Path
 import grpc
 
 from tests.servers.milvus_inside import NOT_ALLOWED
-from tests.servers.redis import free_port
+from tests.servers.redis import free_port, reserved_port
 
 _HOST = "127.0.0.1"
 _INSIDE = Path(__file__).with_name("milvus_inside.py")
@@ -101,12 +101,13 @@ class MilvusLite:
 @contextlib.contextmanager
 def milvus_lite(folder: Path) -> Iterator[MilvusLite]:
     """Run Milvus Lite on a free port of 127.0.0.1, with its data in a folder."""
-    server = MilvusLite(folder)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.kill()
+    with reserved_port() as port:
+        server = MilvusLite(folder, port)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.kill()
 
 
 @contextlib.contextmanager

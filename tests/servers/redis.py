@@ -52,6 +52,9 @@ class RedisServer:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            # SIGXFSZ stays ignored, as Python has it: a test that limits the size of its files
+            # thus shows it a full disk.
+            restore_signals=False,
         )
         deadline = time.monotonic() + _START_SECONDS
         while not self._answers():
@@ -124,18 +127,28 @@ def redis_server(folder: Path, *, appendonly: bool = False) -> Iterator[RedisSer
 
 @contextlib.contextmanager
 def redis_tcp_server(
-    folder: Path, *, password: str | None = None, appendonly: bool = False
+    folder: Path,
+    *,
+    password: str | None = None,
+    appendonly: bool = False,
+    appendfsync: str = "everysec",
 ) -> Iterator[RedisServer]:
-    """Run a server on a free port of 127.0.0.1.
+    """Run a server on a free port of 127.0.0.1, which nobody else gets while it is down.
 
     Args:
         folder: where its data lie.
         password: asked of every client.
         appendonly: write every change to disk, so that a kill loses nothing.
+        appendfsync: when that is forced out. ``no`` is the one that a kill can't harm:
+            ``everysec`` puts the write itself off while the disk is slow.
     """
-    port = free_port()
-    command = [*_command(folder, appendonly=appendonly), "--bind", "127.0.0.1"]
-    command += ["--port", str(port)]
+    with reserved_port() as port:
+        command = [*_command(folder, appendonly=appendonly), "--appendfsync", appendfsync]
+        yield from _tcp_server(command, port, password)
+
+
+def _tcp_server(command: list[str], port: int, password: str | None) -> Iterator[RedisServer]:
+    command += ["--bind", "127.0.0.1", "--port", str(port)]
     if password is not None:
         command += ["--requirepass", password]
     user = f":{quote(password, safe='')}@" if password is not None else ""
@@ -144,6 +157,17 @@ def redis_tcp_server(
     )
     with _running(server):
         yield server
+
+
+@contextlib.contextmanager
+def reserved_port() -> Iterator[int]:
+    """Keep a port of 127.0.0.1 for servers of ours: a bound socket that does not listen."""
+    with socket.socket() as reservation:
+        reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        reservation.bind(("127.0.0.1", 0))
+        port: int = reservation.getsockname()[1]
+        yield port
 
 
 def free_port() -> int:

@@ -19,10 +19,17 @@ from tests.servers.redis import free_port
 _ROOT = Path(__file__).resolve().parents[2]
 _START_SECONDS = 60.0
 _POLL_SECONDS = 0.02
-COMMAND = (
-    *(sys.executable, "-m", "celery", "-A", "worker.app", "worker"),
-    *("--without-gossip", "--without-mingle", "--without-heartbeat"),
-)
+
+
+def command(app: str) -> tuple[str, ...]:
+    """Spell how a worker is started."""
+    return (
+        *(sys.executable, "-m", "celery", "-A", app, "worker"),
+        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+    )
+
+
+COMMAND = command("worker.app")
 
 
 def until(condition: Callable[[], object], what: str, seconds: float = 20.0) -> None:
@@ -89,13 +96,15 @@ class WorkerProgram:
 
 
 @contextlib.contextmanager
-def worker_program(folder: Path, variables: Mapping[str, str]) -> Iterator[WorkerProgram]:
+def worker_program(
+    folder: Path, variables: Mapping[str, str], *, app: str = "worker.app"
+) -> Iterator[WorkerProgram]:
     """Start a worker, wait until it takes messages, and end it (and only it) at the end."""
     port = free_port()
     log = folder / f"worker-{port}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            COMMAND,
+            command(app),
             cwd=folder,
             env={**variables, "HEADRACE_METRICS_PORT": str(port)},
             stdin=subprocess.DEVNULL,

@@ -10,10 +10,14 @@ from worker.embedding.embedded import Embedded
 from worker.embedding.embedder import ModelIdentity
 
 POISON = "poison"
+CURSED = "cursed"
 
 
 class Mill:
-    """Embeds a text as its length and some of its letters; refuses texts with ``poison``."""
+    """Embeds a text as its length and some of its letters; refuses texts with ``poison``.
+
+    Texts with ``cursed`` fail each time, in a way that might pass.
+    """
 
     def __init__(self) -> None:
         """Work, with nothing in the way."""
@@ -39,10 +43,17 @@ class Mill:
             raise self.denial
         if self.failures:
             raise self.failures.pop(0)
+        if any(CURSED in text for text in texts):
+            raise TransientError("a text does not get through")
         if any(POISON in text for text in texts):
             raise EmbeddingRefusedError("a text is refused")
         rows = [[len(text), *text.encode()[:3].ljust(3)] for text in texts]
         return Embedded(np.asarray(rows, np.float32).reshape(len(texts), 4), len(texts))
+
+    @property
+    def texts(self) -> list[str]:
+        """All texts that were sent."""
+        return [text for call in self.calls for text in call]
 
     async def identify(self, held: ModelIdentity | None = None) -> ModelIdentity:  # noqa: ARG002
         """Be a model of 4 dimensions."""

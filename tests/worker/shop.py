@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 from pymilvus import MilvusClient
 from redis.asyncio import Redis
 
@@ -9,7 +10,7 @@ from contract.batch import Batch, Chunk, Part
 from contract.ids import chunk_keys
 from contract.ledger.jobs import Job, Jobs
 from contract.ledger.ledger import Ledger
-from contract.ledger.records import Promise
+from contract.ledger.records import DeadLetter, Promise
 
 SOURCE = "books"
 
@@ -25,15 +26,24 @@ class Shop:
         self.ledger = Ledger(redis, collection)
         self.jobs = Jobs(redis, collection)
         self.job = ""
+        self.knows_all = True
+        """Whether the ledger knows all that Milvus holds."""
 
     async def parts(self, **documents: str) -> list[Part]:
         """Promise documents, each a line of words, a chunk for each word; none deletes it."""
         self.job = self.job or await self.jobs.create(SOURCE)
+        await self.redis.hset(self.ledger.keys.meta, "built", str(int(self.knows_all)))
         promises = [
-            Promise(name, SOURCE, name, f"hash of {text}", len(text.split()))
+            Promise(
+                document_id=name,
+                source=SOURCE,
+                key_bytes=f"{name}.md".encode(),
+                content_hash=f"hash of {text}",
+                chunk_count=len(text.split()),
+            )
             for name, text in documents.items()
         ]
-        found = await self.ledger.register(self.job, 1, promises)
+        found = await self.ledger.promises.register(self.job, promises)
         return [
             Part(
                 document_id=promise.document_id,
@@ -43,7 +53,8 @@ class Shop:
                 chunk_count=promise.chunk_count,
                 first=0,
                 chunks=_chunks(promise.document_id, text.split()),
-                metadata={"path": f"{promise.key}.md"},
+                twin=registered.twin,
+                metadata={"path": promise.key_bytes.decode()},
             )
             for promise, registered, text in zip(promises, found, documents.values(), strict=True)
         ]
@@ -57,6 +68,20 @@ class Shop:
     async def order(self, **documents: str) -> str:
         """Promise documents and publish them as one batch; gives its id."""
         return await self.publish(*await self.parts(**documents))
+
+    async def pieces(self, size: int, **documents: str) -> list[str]:
+        """Promise documents and publish each in batches of so many chunks; gives their ids."""
+        return [
+            await self.publish(msgspec.structs.replace(part, chunks=chunks, first=first))
+            for part in await self.parts(**documents)
+            for first in range(0, len(part.chunks), size)
+            for chunks in [part.chunks[first : first + size]]
+        ]
+
+    async def letters(self) -> list[DeadLetter]:
+        """Read all dead letters, in the order of their documents."""
+        found = [letter async for letter in self.ledger.letters.scan()]
+        return sorted(found, key=lambda letter: letter.document_id)
 
     def rows(self) -> dict[str, list[str]]:
         """Read the texts of each document, in their order."""

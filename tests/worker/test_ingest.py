@@ -1,108 +1,22 @@
-"""The way of one batch through a worker."""
+"""Batches in a worker's hands, from claim to finish."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
-import msgspec
-import numpy as np
 import pytest
-from numpy.typing import NDArray
-from pymilvus import MilvusClient
-from redis.asyncio import Redis
 
-from contract.errors import EmbeddingDeniedError, ThrottledError, UnreachableError
+from contract.errors import (
+    CollectionMismatchError,
+    EmbeddingDeniedError,
+    ThrottledError,
+    TransientError,
+    UnreachableError,
+)
+from contract.ledger.control import Halt, JobControl
 from contract.ledger.records import ClaimState
-from contract.settings import Settings
-from tests.worker.mill import Mill
-from tests.worker.shop import Shop
-from worker.ingest import Ingester, Limits, Store
+from tests.worker.rig import QUICK, Rig
+from worker.breaker import Breaker, Dependency
 from worker.outcome import Outcome, Stage
-from worker.retry import RetryPolicy
-from worker.store import MilvusStore, Row
-from worker.stores import Stores
-
-QUICK = RetryPolicy(attempts=3, first_seconds=0.01, longest_seconds=0.05)
-
-
-class Rig:
-    """An ingester with a shop before it and a mill in it."""
-
-    def __init__(self, shop: Shop, stores: Stores, mill: Mill) -> None:
-        """Put it together."""
-        self.shop = shop
-        self.stores = stores
-        self.mill = mill
-        self.seconds = 0.0
-        self.after_write: Callable[[], Awaitable[None]] | None = None
-        self.ingester = self.make("w:")
-
-    def make(self, worker_id: str, lease_seconds: float = 30.0, timeout: float = 30.0) -> Ingester:
-        """Make an ingester, one more worker."""
-        return Ingester(
-            worker_id=worker_id,
-            ledger_of=lambda _: self.shop.ledger,
-            store_of=self.store_of,
-            embedder=self.mill,
-            limits=Limits(lease_seconds, timeout, QUICK),
-            now=lambda: asyncio.get_running_loop().time() + self.seconds,
-        )
-
-    async def store_of(self, collection: str) -> Store:
-        """Open the store."""
-        return _Hooked(self, await self.stores.get(collection))
-
-    async def ingest(self, batch_id: str) -> Outcome:
-        """Ingest a batch."""
-        return (await self.ingester.ingest(self.shop.collection, batch_id)).outcome
-
-    async def until_finished(self, batch_id: str) -> None:
-        """Try until a batch has rested and is finished."""
-        deadline = time.monotonic() + 10
-        while await self.ingest(batch_id) is not Outcome.FINISHED:
-            assert time.monotonic() < deadline, "it was never finished"
-            await asyncio.sleep(0.05)
-
-
-class _Hooked:
-    """A store after whose first write something else happens."""
-
-    def __init__(self, rig: Rig, store: MilvusStore) -> None:
-        self.rig = rig
-        self.store = store
-        self.delete = store.delete
-
-    async def upsert(self, rows: Sequence[Row], vectors: NDArray[np.float32]) -> None:
-        """Write, then let it happen."""
-        await self.store.upsert(rows, vectors)
-        if self.rig.after_write is not None:
-            then, self.rig.after_write = self.rig.after_write, None
-            await then()
-
-
-@pytest.fixture
-async def rig(
-    redis: Redis, lite_settings: Settings, lite_client: MilvusClient, collection: str
-) -> AsyncIterator[Rig]:
-    """Put a rig together, on real servers."""
-    mill = Mill()
-    stores = Stores(lite_settings, redis, mill)
-    yield Rig(Shop(redis, lite_client, collection), stores, mill)
-    await stores.close()
-
-
-async def test_documents_become_searchable(rig: Rig) -> None:
-    """All chunks are written, the documents committed, the job counted, the batch gone."""
-    batch_id = await rig.shop.order(one="a b c", two="d")
-    ingested = await rig.ingester.ingest(rig.shop.collection, batch_id)
-    assert rig.shop.rows() == {"one": ["a", "b", "c"], "two": ["d"]}
-    assert (ingested.outcome, ingested.chunks, ingested.documents) == (Outcome.FINISHED, 4, 2)
-    assert (ingested.tokens, ingested.text_bytes, ingested.dead) == (4, 4, ())
-    assert set(ingested.seconds) == {Stage.EMBED, Stage.WRITE, Stage.COMMIT}
-    assert await rig.shop.finished()
-    job = await rig.shop.state()
-    assert job.count("documents_committed") == 2
-    assert job.count("chunks_written") == 4
+from worker.retrier import Retrier
 
 
 async def test_a_copy_of_a_message_is_dropped(rig: Rig) -> None:
@@ -115,89 +29,6 @@ async def test_a_copy_of_a_message_is_dropped(rig: Rig) -> None:
     assert len(rig.mill.calls) == 1
 
 
-async def test_equal_texts_are_embedded_once(rig: Rig) -> None:
-    """Within a batch each text is sent once, and written wherever it occurs."""
-    await rig.ingest(await rig.shop.order(one="a b a", two="b"))
-    assert rig.mill.calls == [["a", "b"]]
-    assert rig.shop.rows() == {"one": ["a", "b", "a"], "two": ["b"]}
-
-
-async def test_a_new_version_replaces_the_old(rig: Rig) -> None:
-    """After an update no chunk of the older version is left."""
-    await rig.ingest(await rig.shop.order(one="a b c"))
-    await rig.ingest(await rig.shop.order(one="x"))
-    assert rig.shop.rows() == {"one": ["x"]}
-
-
-async def test_a_version_without_chunks_deletes(rig: Rig) -> None:
-    """A deleted document leaves no row, and others stay; nothing is embedded for it."""
-    await rig.ingest(await rig.shop.order(one="a b", two="c"))
-    rig.mill.calls.clear()
-    assert await rig.ingest(await rig.shop.order(one="")) is Outcome.FINISHED
-    assert rig.shop.rows() == {"two": ["c"]}
-    assert rig.mill.calls == []
-
-
-async def test_a_deleted_document_that_never_was(rig: Rig) -> None:
-    """Deleting what has no rows is fine."""
-    assert await rig.ingest(await rig.shop.order(one="")) is Outcome.FINISHED
-    assert rig.shop.rows() == {}
-
-
-async def test_a_superseded_batch_costs_no_embedding(rig: Rig) -> None:
-    """What is not wanted any more when it is claimed is neither embedded nor written."""
-    old = await rig.shop.order(one="a b c")
-    new = await rig.shop.order(one="x")
-    assert await rig.ingest(old) is Outcome.FINISHED
-    assert rig.mill.calls == []
-    await rig.ingest(new)
-    assert rig.shop.rows() == {"one": ["x"]}
-    assert await rig.shop.finished()
-
-
-async def test_superseded_while_it_is_embedded(rig: Rig) -> None:
-    """Rows of a version that was superseded meanwhile are taken out again."""
-    old = await rig.shop.order(one="a b c", two="d")
-    newer: list[str] = []
-
-    async def update() -> None:
-        newer.append(await rig.shop.order(one="x"))
-
-    rig.mill.before = update
-    assert await rig.ingest(old) is Outcome.FINISHED
-    assert rig.shop.rows() == {"two": ["d"]}
-    await rig.ingest(newer[0])
-    assert rig.shop.rows() == {"one": ["x"], "two": ["d"]}
-
-
-async def test_superseded_between_write_and_settling(rig: Rig) -> None:
-    """The look after the write finds the newer version, and the rows are taken out again."""
-    old = await rig.shop.order(one="a b c")
-    newer: list[str] = []
-
-    async def update() -> None:
-        newer.append(await rig.shop.order(one="x"))
-
-    rig.after_write = update
-    await rig.ingest(old)
-    assert rig.shop.rows() == {}
-    await rig.ingest(newer[0])
-    assert rig.shop.rows() == {"one": ["x"]}
-
-
-async def test_a_late_worker_does_not_touch_the_newer_version(rig: Rig) -> None:
-    """A worker that wakes up after the newer version is committed removes its own rows only."""
-    old = await rig.shop.order(one="a b c")
-
-    async def overtake() -> None:
-        new = await rig.shop.order(one="x")
-        await rig.make("other:").ingest(rig.shop.collection, new)
-
-    rig.mill.before = overtake
-    assert await rig.ingest(old) is Outcome.FINISHED
-    assert rig.shop.rows() == {"one": ["x"]}
-
-
 async def test_two_workers_at_one_batch(rig: Rig) -> None:
     """One that lost its lease after writing, and its successor: the result is there once."""
     batch_id = await rig.shop.order(one="a b c")
@@ -206,55 +37,11 @@ async def test_two_workers_at_one_batch(rig: Rig) -> None:
         await rig.shop.ledger.sweep(silent_owner="w:")
         await rig.make("other:").ingest(rig.shop.collection, batch_id)
 
-    rig.after_write = lose
+    rig.after["upsert"].append(lose)
     await rig.ingest(batch_id)
     assert rig.shop.rows() == {"one": ["a", "b", "c"]}
     assert await rig.shop.finished()
     assert await rig.shop.count("chunks_written") == 3
-
-
-async def test_the_last_part_commits(rig: Rig) -> None:
-    """A document in several batches is committed by whichever is last, whatever the order."""
-    await rig.ingest(await rig.shop.order(one="old"))
-    (whole,) = await rig.shop.parts(one="a b c")
-    halves = [
-        msgspec.structs.replace(whole, chunks=whole.chunks[:2]),
-        msgspec.structs.replace(whole, chunks=whole.chunks[2:], first=2),
-    ]
-    ids = [await rig.shop.publish(half) for half in halves]
-    await rig.ingest(ids[1])
-    assert sorted(rig.shop.rows()["one"]) == ["c", "old"]
-    await rig.ingest(ids[0])
-    assert rig.shop.rows() == {"one": ["a", "b", "c"]}
-
-
-async def test_a_refused_text_costs_its_document_alone(rig: Rig) -> None:
-    """Its document is withdrawn with a dead letter, all others of the batch are committed."""
-    batch_id = await rig.shop.order(one="a b", two="c poison d", three="e")
-    ingested = await rig.ingester.ingest(rig.shop.collection, batch_id)
-    assert rig.shop.rows() == {"one": ["a", "b"], "three": ["e"]}
-    assert ingested.dead == ("EmbeddingRefusedError",)
-    (letter,) = await rig.shop.ledger.dead_letters()
-    assert (letter.document_id, letter.stage, letter.key) == ("two", "embed", "two.md")
-    assert await rig.shop.count("documents_failed") == 1
-    assert await rig.shop.finished()
-
-
-async def test_a_refused_row_costs_its_document_alone(rig: Rig) -> None:
-    """What Milvus refuses is found among the rows of the batch."""
-    good, bad = await rig.shop.parts(one="a b", two="c d")
-    bad = msgspec.structs.replace(bad, metadata={"bytes": b"x", "path": "two.md"})
-    await rig.ingest(await rig.shop.publish(good, bad))
-    assert rig.shop.rows() == {"one": ["a", "b"]}
-    (letter,) = await rig.shop.ledger.dead_letters()
-    assert (letter.document_id, letter.stage) == ("two", "write")
-
-
-async def test_a_document_that_turned_bad_keeps_its_last_good_version(rig: Rig) -> None:
-    """A search finds what was there before the update that can't be ingested."""
-    await rig.ingest(await rig.shop.order(one="a b"))
-    await rig.ingest(await rig.shop.order(one="a poison"))
-    assert rig.shop.rows() == {"one": ["a", "b"]}
 
 
 async def test_a_short_outage_is_waited_out(rig: Rig) -> None:
@@ -286,7 +73,7 @@ async def test_a_wrong_key_makes_no_dead_letters(rig: Rig) -> None:
     batch_id = await rig.shop.order(one="a", two="b")
     rig.mill.denial = EmbeddingDeniedError("wrong key")
     assert await rig.ingest(batch_id) is Outcome.GIVEN_BACK
-    assert await rig.shop.ledger.dead_letters() == []
+    assert await rig.shop.letters() == []
     assert not await rig.shop.finished()
     claim = await rig.shop.ledger.claim(batch_id, "early", 1.0)
     assert claim.state is ClaimState.EARLY
@@ -297,7 +84,7 @@ async def test_a_batch_that_takes_too_long_is_given_back(rig: Rig) -> None:
     rig.mill.gate.clear()
     slow = rig.make("slow:", timeout=0.3)
     ingested = await slow.ingest(rig.shop.collection, await rig.shop.order(one="a"))
-    assert (ingested.outcome, ingested.reason) == (Outcome.GIVEN_BACK, "TimeoutError")
+    assert (ingested.outcome, ingested.reason) == (Outcome.GIVEN_BACK, "TimedOutError")
 
 
 async def test_nothing_is_written_after_the_lease_is_lost(rig: Rig) -> None:
@@ -314,10 +101,9 @@ async def test_nothing_is_written_after_the_lease_is_lost(rig: Rig) -> None:
     assert not await rig.shop.finished()
 
 
-async def test_a_batch_taken_away_is_not_written(rig: Rig) -> None:
-    """Once another worker has the batch, the first one drops what it holds."""
+async def test_a_batch_taken_away_is_dropped_early(rig: Rig) -> None:
+    """Once another worker has the batch, the first one drops it, in the middle of a call."""
     batch_id = await rig.shop.order(one="a")
-    await rig.stores.get(rig.shop.collection)
     rig.mill.gate.clear()
     hasty = rig.make("w:", lease_seconds=0.15)
     first = asyncio.create_task(hasty.ingest(rig.shop.collection, batch_id))
@@ -325,8 +111,6 @@ async def test_a_batch_taken_away_is_not_written(rig: Rig) -> None:
     await rig.shop.ledger.sweep(silent_owner="w:")
     claim = await rig.shop.ledger.claim(batch_id, "other", 30.0)
     assert claim.state is ClaimState.CLAIMED
-    await asyncio.sleep(0.2)  # more than one renewal
-    rig.mill.gate.set()
     assert (await first).outcome is Outcome.LOST
     assert rig.shop.rows() == {}
 
@@ -370,10 +154,126 @@ async def test_a_dropped_collection_is_opened_anew(rig: Rig) -> None:
     assert rig.shop.rows() == {"two": ["b"]}
 
 
-async def test_an_unknown_document_leaves_no_rows(rig: Rig) -> None:
-    """Parts that the ledger knows nothing of are superseded by nothing, and dropped."""
-    (part,) = await rig.shop.parts(one="a")
-    batch_id = await rig.shop.publish(part)
-    await rig.shop.redis.delete(rig.shop.ledger.keys.document("one"))
+@pytest.mark.parametrize(
+    ("error", "failed"),
+    [
+        (TransientError("500"), 1),
+        (UnreachableError("away"), 1),
+        (ThrottledError("slow down"), 0),
+        (CollectionMismatchError("another model"), 0),
+    ],
+)
+async def test_what_counts_as_a_failed_attempt(rig: Rig, error: Exception, failed: int) -> None:
+    """Only what may be the batch's own fault: that is counted, and its first error kept."""
+    batch_id = await rig.shop.order(one="a")
+
+    async def fail() -> None:
+        raise error
+
+    rig.before["upsert"] += [fail] * 3
+    assert await rig.ingest(batch_id) is Outcome.GIVEN_BACK
+    assert await rig.attempts(batch_id) == failed
+    first = await rig.shop.redis.hget(rig.shop.ledger.keys.batch(batch_id), "first_error")
+    assert first == (str(error).encode() if failed else None)
+
+
+async def test_a_store_that_can_not_be_opened_is_no_fault_of_the_batch(rig: Rig) -> None:
+    """However often that fails, no attempt counts, and no text is embedded for it."""
+    await rig.ingest(await rig.shop.order(one="a"))
+    batch_id = await rig.shop.order(two="b")
+    rig.mill.calls.clear()
+    rig.opening_error = UnreachableError("away")
+    assert await rig.ingest(batch_id) is Outcome.GIVEN_BACK
+    assert await rig.attempts(batch_id) == 0
+    assert rig.mill.calls == []
+
+
+async def test_an_error_that_nobody_thought_of_is_tried_again(rig: Rig) -> None:
+    """It counts as a failed attempt, and what it said, which may be anything, is not kept."""
+    batch_id = await rig.shop.order(one="a")
+
+    async def fail() -> None:
+        raise ValueError("with a secret")
+
+    rig.before["upsert"] += [fail] * 3
+    assert await rig.ingest(batch_id) is Outcome.GIVEN_BACK
+    assert (await rig.shop.state()).trouble == "write failed: ValueError"
+    await rig.until_finished(batch_id)
+    assert rig.shop.rows() == {"one": ["a"]}
+
+
+@pytest.mark.parametrize("payload", [b"HRB\x63newer", b"HRB\x01broken", b"", b"x"])
+async def test_a_batch_that_can_not_be_read_is_left_to_others(rig: Rig, payload: bytes) -> None:
+    """It rests, its job says why, and no attempt counts; the worker goes on."""
+    batch_id = await rig.shop.order(one="a")
+    await rig.shop.redis.hset(rig.shop.ledger.keys.batch(batch_id), "payload", payload)
+    ingested = await rig.ingester.ingest(rig.shop.collection, batch_id)
+    assert (ingested.outcome, ingested.reason) == (Outcome.GIVEN_BACK, "BatchDecodeError")
+    assert "can't be read" in (await rig.shop.state()).trouble
+    assert await rig.attempts(batch_id) == 0
+    claim = await rig.shop.ledger.claim(batch_id, "early", 1.0)
+    assert claim.state is ClaimState.EARLY
+
+
+@pytest.mark.parametrize("halt", [Halt.PAUSED, Halt.CANCELLED])
+async def test_batches_of_a_halted_job_are_let_go(rig: Rig, halt: Halt) -> None:
+    """They end at once, count as no failure, and are parked or struck off; others go on."""
+    halted = await rig.shop.order(one="a")
+    job, rig.shop.job = rig.shop.job, ""
+    other = await rig.shop.order(two="b")
+    rig.mill.gate.clear()
+    working = [
+        asyncio.create_task(rig.ingester.ingest(rig.shop.collection, batch_id))
+        for batch_id in (halted, other)
+    ]
+    both = {(rig.shop.collection, job), (rig.shop.collection, rig.shop.job)}
+    await rig.until(lambda: rig.ingester.jobs_in_flight() == both and len(rig.mill.calls) == 2)
+    control = JobControl(rig.shop.redis, rig.shop.collection)
+    await control.halt(job, halt)
+    rig.ingester.cancel(rig.shop.collection, job)
+    rig.ingester.cancel(rig.shop.collection, job)
+    ingested = await working[0]
+    assert (ingested.outcome, ingested.reason) == (Outcome.DROPPED, "halted")
+    assert rig.ingester.jobs_in_flight() == {(rig.shop.collection, rig.shop.job)}
+    rig.mill.gate.set()
+    assert (await working[1]).outcome is Outcome.FINISHED
+    assert rig.shop.rows() == {"two": ["b"]}
+    assert await rig.shop.finished() == (halt is Halt.CANCELLED)
+    if halt is Halt.PAUSED:
+        assert await rig.attempts(halted) == 0
+        await control.halt(job, Halt.NONE)
+        assert await rig.ingest(halted) is Outcome.FINISHED
+
+
+async def test_a_job_that_goes_on_at_once_loses_nothing(rig: Rig) -> None:
+    """Paused and resumed before the worker let go: the batch waits to be claimed again."""
+    batch_id = await rig.shop.order(one="a")
+    rig.mill.gate.clear()
+    working = asyncio.create_task(rig.ingest(batch_id))
+    await rig.mill.entered.wait()
+    rig.ingester.cancel(rig.shop.collection, rig.shop.job)
+    assert await working is Outcome.DROPPED
+    rig.mill.gate.set()
     assert await rig.ingest(batch_id) is Outcome.FINISHED
-    assert rig.shop.rows() == {}
+
+
+async def test_nothing_is_claimed_during_an_outage(rig: Rig) -> None:
+    """A batch waits in the ledger, free for others, until the server is back."""
+    batch_id = await rig.shop.order(one="a")
+    is_there = asyncio.Event()
+
+    async def probe() -> None:
+        if not is_there.is_set():
+            raise UnreachableError("away")
+
+    breaker = Breaker(Dependency.MILVUS, probe)
+    rig.retrier = Retrier(QUICK, {Dependency.MILVUS: breaker})
+    assert not await breaker.is_healthy()
+    working = asyncio.create_task(rig.make("w:").ingest(rig.shop.collection, batch_id))
+    await asyncio.wait([working], timeout=0.1)
+    claim = await rig.shop.ledger.claim(batch_id, "other", 1.0)
+    assert claim.state is ClaimState.CLAIMED
+    await rig.shop.ledger.release(batch_id, "other")
+    is_there.set()
+    assert (await working).outcome is Outcome.FINISHED
+    await breaker.aclose()

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contract.batch import Batch, Chunk, Part
 from contract.errors import PermanentError, StoreRejectedError, TransientError
-from worker.isolation import isolate
+from worker.isolation import halves, isolate
 
 
 class Picky:
@@ -74,3 +75,66 @@ async def test_all_items_may_be_bad() -> None:
     refused = await isolate([0, 1, 2], Picky({0, 1, 2}))
     assert [item for item, _ in refused] == [0, 1, 2]
     assert all(isinstance(error, PermanentError) for _, error in refused)
+
+
+async def test_what_is_blamed_is_for_the_caller_to_say() -> None:
+    """A transient error counts as a refusal if it is told so."""
+
+    async def call(items: Sequence[int]) -> None:
+        if 3 in items:
+            raise TransientError("again and again")
+
+    refused = await isolate([1, 2, 3, 4], call, lambda error: isinstance(error, TransientError))
+    assert [item for item, _ in refused] == [3]
+
+
+def batch(*sizes: int) -> Batch:
+    """Make a batch with a part for each number of chunks."""
+    return Batch(
+        collection="shelf",
+        job="job",
+        parts=tuple(
+            Part(
+                document_id=f"d{at}",
+                source="books",
+                version=1,
+                content_hash="c",
+                chunk_count=size + 5,
+                first=5,
+                chunks=tuple(Chunk(key=f"{at}/{n}", text=str(n)) for n in range(size)),
+                twin="t",
+            )
+            for at, size in enumerate(sizes)
+        ),
+    )
+
+
+@given(sizes=st.lists(st.integers(0, 9), min_size=1, max_size=9))
+def test_halves_hold_the_whole(sizes: list[int]) -> None:
+    """Halved until nothing can be: every chunk is there once, at its place, under a new name."""
+    whole = batch(*sizes)
+    left, pieces = [whole], []
+    while left:
+        one = left.pop()
+        if sum(part.units for part in one.parts) == 1:
+            pieces.append(one)
+        else:
+            two = halves(one)
+            assert len({one.id, *(half.id for half in two)}) == 3
+            left += two
+    found = {
+        (part.document_id, part.first): [chunk.key for chunk in part.chunks]
+        for piece in pieces
+        for part in piece.parts
+    }
+    assert found == {
+        (part.document_id, ordinal): [chunk.key]
+        for part in whole.parts
+        for ordinal, chunk in zip(part.ordinals, part.chunks, strict=True)
+    } | {(part.document_id, 5): [] for part in whole.parts if not part.chunks}
+
+
+def test_one_chunk_can_not_be_halved() -> None:
+    """Whoever tries has lost count."""
+    with pytest.raises(ValueError, match="one chunk"):
+        halves(batch(1))

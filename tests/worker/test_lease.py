@@ -34,8 +34,10 @@ async def published(redis: Redis) -> tuple[Ledger, str]:
     """Publish a batch; gives its ledger and its id."""
     ledger = Ledger(redis, "shelf")
     job = await Jobs(redis, "shelf").create("books")
-    promise = Promise("d" * 32, "books", "key", "hash", 1)
-    (registered,) = await ledger.register(job, 1, [promise])
+    promise = Promise(
+        document_id="d" * 32, source="books", key_bytes=b"key", content_hash="hash", chunk_count=1
+    )
+    (registered,) = await ledger.promises.register(job, [promise])
     part = Part(
         document_id="d" * 32,
         source="books",
@@ -47,14 +49,6 @@ async def published(redis: Redis) -> tuple[Ledger, str]:
     )
     (batch_id,) = await ledger.publish([Batch(collection="shelf", job=job, parts=(part,))])
     return ledger, batch_id
-
-
-async def until_lost(lease: Lease) -> None:
-    """Wait until a lease is known to be lost."""
-    deadline = time.monotonic() + 5
-    while not lease._lost:
-        assert time.monotonic() < deadline, "nobody noticed"
-        await asyncio.sleep(0.01)
 
 
 async def test_a_lease_counts_from_before_the_claim(redis: Redis) -> None:
@@ -82,18 +76,63 @@ async def test_a_kept_lease_goes_on(redis: Redis) -> None:
         assert (await ledger.claim(batch_id, "other", 0.3)).state is ClaimState.TAKEN
 
 
+async def lose(ledger: Ledger, batch_id: str) -> None:
+    """Let another worker have a batch."""
+    await ledger.sweep(silent_owner="me")
+    assert (await ledger.claim(batch_id, "other", 60.0)).state is ClaimState.CLAIMED
+
+
 async def test_a_lease_that_someone_else_got_is_lost(redis: Redis) -> None:
-    """The next renewal tells, and from then on nothing may be written."""
+    """The next renewal tells: the work is cut short, and nothing may be written."""
     ledger, batch_id = await published(redis)
     await ledger.claim(batch_id, "me", 60.0)
     lease = Lease(ledger, batch_id, "me", 0.1, time.monotonic(), lambda: 0.0)
-    async with lease.kept():
-        lease.check()
-        await ledger.sweep(silent_owner="me")
-        assert (await ledger.claim(batch_id, "other", 60.0)).state is ClaimState.CLAIMED
-        await until_lost(lease)
-        with pytest.raises(LeaseLostError):
+
+    async def work() -> None:
+        async with asyncio.timeout(5), lease.kept():
             lease.check()
+            await lose(ledger, batch_id)
+            await asyncio.Event().wait()
+
+    begun = time.monotonic()
+    with pytest.raises(LeaseLostError):
+        await work()
+    assert time.monotonic() - begun < 4
+    with pytest.raises(LeaseLostError):
+        lease.check()
+    task = asyncio.current_task()
+    assert task is not None
+    assert not task.cancelling()
+
+
+async def test_a_cancellation_from_outside_stays_one(redis: Redis) -> None:
+    """Who is cancelled while the lease is fine is cancelled."""
+    ledger, batch_id = await published(redis)
+    await ledger.claim(batch_id, "me", 60.0)
+    entered = asyncio.Event()
+
+    async def work() -> None:
+        async with Lease(ledger, batch_id, "me", 60.0, time.monotonic()).kept():
+            entered.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(work())
+    await entered.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_lease_that_was_let_go_cuts_nothing_short(redis: Redis) -> None:
+    """The batch leaves the ledger in its last step, which is not to be taken for a loss."""
+    ledger, batch_id = await published(redis)
+    await ledger.claim(batch_id, "me", 60.0)
+    lease = Lease(ledger, batch_id, "me", 0.06, time.monotonic(), lambda: 0.0)
+    async with lease.kept():
+        lease.let_go()
+        await lose(ledger, batch_id)
+        await asyncio.sleep(0.15)  # several renewals
+    lease.check()
 
 
 async def test_nothing_is_renewed_after_the_block(redis: Redis) -> None:

@@ -3,7 +3,9 @@
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from pymilvus import MilvusClient
@@ -11,12 +13,14 @@ from redis.asyncio import Redis
 
 from contract.errors import UsageError
 from contract.ledger.records import ClaimState
+from contract.presence import present_workers, troubles_of
 from contract.queue import make_app
 from contract.settings import Settings
 from tests.servers.endpoint import FakeEndpoint
-from tests.servers.redis import free_port
+from tests.servers.redis import free_port, redis_tcp_server
 from tests.worker.shop import Shop
-from worker.lifecycle import WorkerProcess, worker_id_prefix
+from worker.breaker import Dependency
+from worker.lifecycle import FAILED, WorkerProcess, worker_id_prefix
 
 
 @pytest.fixture
@@ -56,6 +60,12 @@ def outcomes(process: WorkerProcess) -> dict[str, float]:
         for sample in family.samples
         if sample.name.endswith("_total") and sample.value
     }
+
+
+def breaker_gauge(process: WorkerProcess) -> dict[str, float]:
+    """Read which servers are away, by the metrics."""
+    (family,) = process.metrics.breaker_open.collect()
+    return {sample.labels["dependency"]: sample.value for sample in family.samples}
 
 
 async def test_a_batch_is_ingested_from_a_thread(process: WorkerProcess, shop: Shop) -> None:
@@ -117,13 +127,55 @@ async def test_an_outage_of_redis_ends_no_task_with_an_error(
 ) -> None:
     """A batch whose ledger is away counts as lost; its lease runs out by itself."""
     path = tmp_path_factory.mktemp("nobody") / "redis.sock"
-    changes = {"redis_url": f"unix://{path}", "redis_timeout_seconds": 0.2}
+    changes = {
+        "redis_url": f"unix://{path}",
+        "redis_timeout_seconds": 0.2,
+        "outage_patience_seconds": 0.2,
+    }
     settings = Settings.model_validate(all_settings.model_dump() | changes)
     process = WorkerProcess(settings, make_app(settings))
     await asyncio.to_thread(process.start)
     await asyncio.to_thread(process.ingest, "shelf", "batch")
     assert outcomes(process) == {"lost": 1}
     await asyncio.to_thread(process.stop)
+
+
+async def test_what_a_worker_waits_for_is_shown(process: WorkerProcess, shop: Shop) -> None:
+    """A breaker that opens is seen in the health, the metrics and the status, and takes no ear."""
+    assert process._hearing().can_take
+    assert process._inside is not None
+    process._inside.troubles.note(Dependency.MILVUS, True, "away")  # noqa: FBT003 - its interface
+    assert process.health()["waiting_for"] == ["milvus"]
+    assert breaker_gauge(process) == {"embedding": 0, "milvus": 1}
+    assert not process._hearing().can_take, "who waits for a server is not deaf"
+    deadline = time.monotonic() + 10
+    while not (troubles := await troubles_of(shop.redis, await present_workers(shop.redis))):
+        assert time.monotonic() < deadline, "the status did not tell"
+        await asyncio.sleep(0.02)
+    (((trouble,)),) = troubles.values()
+    assert (trouble.dependency, trouble.reason) == ("milvus", "away")
+    process._inside.troubles.note(Dependency.MILVUS, False, "back")  # noqa: FBT003 - its interface
+    assert process.health()["waiting_for"] == []
+    assert breaker_gauge(process) == {"embedding": 0, "milvus": 0}
+
+
+async def test_a_worker_does_not_go_on_by_half(
+    all_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When something in the background fails for good, the process makes room for a new one."""
+    with redis_tcp_server(tmp_path, password="sesame") as server:  # noqa: S106 - of this test
+        changes = {"redis_url": server.url.replace("sesame", "wrong")}
+        settings = Settings.model_validate(all_settings.model_dump() | changes)
+        process = WorkerProcess(settings, make_app(settings))
+        codes: list[int] = []
+        monkeypatch.setattr(process, "leave", codes.append)
+        await asyncio.to_thread(process.start)
+        deadline = time.monotonic() + 10
+        while not codes:
+            assert time.monotonic() < deadline, "nobody noticed"
+            await asyncio.sleep(0.02)
+        await asyncio.to_thread(process.stop)
+    assert set(codes) == {FAILED}
 
 
 def test_a_port_that_is_taken_is_told_at_the_start(all_settings: Settings) -> None:

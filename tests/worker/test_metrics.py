@@ -6,8 +6,9 @@ import pytest
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 
 from contract import errors
+from worker.breaker import Dependency
 from worker.metrics import ERROR_REASONS, Metrics
-from worker.outcome import Ingested, Outcome, Stage
+from worker.outcome import HALTED, Ingested, Outcome, Stage
 
 BASE_UNITS = ("seconds", "bytes")
 OTHER_UNITS = re.compile(
@@ -55,6 +56,9 @@ def test_every_series_is_there_from_the_start() -> None:
                         outcome, dead=(reason,), seconds={stage: 1.0}, retries={(stage, reason): 1}
                     )
                 )
+    made.observe(Ingested(Outcome.DROPPED, reason=HALTED))
+    for dependency in Dependency:
+        made.breaker_changed(dependency, True, "away")  # noqa: FBT003 - Breaker's interface
     assert series(made) == before
 
 
@@ -77,7 +81,9 @@ def test_a_finished_batch_is_counted() -> None:
         Ingested(
             Outcome.FINISHED,
             chunks=3,
+            reused=1,
             documents=2,
+            isolated=True,
             dead=("StoreRejectedError",),
             tokens=40,
             text_bytes=500,
@@ -86,6 +92,8 @@ def test_a_finished_batch_is_counted() -> None:
         )
     )
     assert value(made, "headrace_chunks_total") == 3
+    assert value(made, "headrace_chunks_reused_total") == 1
+    assert value(made, "headrace_batches_isolated_total") == 1
     assert value(made, "headrace_documents_total") == 2
     assert value(made, "headrace_embedding_tokens_total") == 40
     assert value(made, "headrace_text_bytes_total") == 500
@@ -110,6 +118,27 @@ def test_a_dropped_message_counts_as_that_alone() -> None:
     made.observe(Ingested(Outcome.DROPPED, chunks=3, seconds={Stage.EMBED: 1.0}))
     assert value(made, "headrace_batches_total", outcome="dropped") == 1
     assert value(made, "headrace_stage_duration_seconds_count", stage="embed") == 0
+
+
+def test_a_halted_batch_counts_as_that_and_for_what_it_cost() -> None:
+    """Its tokens were paid; its chunks will be counted when it is finished."""
+    made, _ = metrics()
+    made.observe(Ingested(Outcome.DROPPED, reason=HALTED, chunks=3, tokens=7))
+    assert value(made, "headrace_batches_total", outcome="halted") == 1
+    assert value(made, "headrace_batches_total", outcome="dropped") == 0
+    assert value(made, "headrace_embedding_tokens_total") == 7
+    assert value(made, "headrace_chunks_total") == 0
+
+
+def test_a_breaker_shows_whether_it_is_open() -> None:
+    """1 while a server is away, 0 before and after."""
+    made, _ = metrics()
+    shown = [value(made, "headrace_breaker_open", dependency="milvus")]
+    for is_open in (True, False):
+        made.breaker_changed(Dependency.MILVUS, is_open, "")
+        shown.append(value(made, "headrace_breaker_open", dependency="milvus"))
+    assert shown == [0, 1, 0]
+    assert value(made, "headrace_breaker_open", dependency="embedding") == 0
 
 
 def test_the_loop_is_asked_at_every_scrape() -> None:

@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.errors import CollectionGoneError, ThrottledError, TransientError
+from contract.errors import (
+    CollectionGoneError,
+    EmbeddingDeniedError,
+    ThrottledError,
+    TransientError,
+)
 from worker.retry import RetryPolicy
 
 drawn = random.Random
@@ -50,9 +55,10 @@ def test_a_long_wait_is_not_sat_out() -> None:
     assert POLICY.rest_seconds(error, 0) == 11.0
 
 
-def test_a_dropped_collection_is_not_tried_again_as_it_is() -> None:
-    """Only opening it anew helps, and that begins with the next claim."""
-    assert POLICY.delay_seconds(CollectionGoneError("dropped"), 1, drawn(1)) is None
+@pytest.mark.parametrize("error", [CollectionGoneError("dropped"), EmbeddingDeniedError("no")])
+def test_what_repeating_does_not_mend_is_not_repeated(error: TransientError) -> None:
+    """Opening the collection anew helps, which begins with the next claim; or another key."""
+    assert POLICY.delay_seconds(error, 1, drawn(1)) is None
 
 
 def test_rests_double_up_to_a_minute() -> None:

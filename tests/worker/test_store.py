@@ -3,18 +3,17 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from pymilvus import MilvusClient
 from redis.asyncio import Redis
 
-from contract.batch import Chunk, Part
+from contract.batch import Chunk
 from contract.errors import (
     CollectionGoneError,
     StoreRejectedError,
@@ -23,66 +22,13 @@ from contract.errors import (
 )
 from contract.settings import Settings
 from tests.servers.milvus import milvus_lite
+from tests.worker.rows import MODEL, Stored, part, vectors
 from worker.collections import ensure_collection
-from worker.embedding.embedder import ModelIdentity
 from worker.milvus import connect
 from worker.store import MilvusStore, rows_of
 
-MODEL = ModelIdentity("mill", "", 4)
 LONGEST_BYTES = 65_535
 GRAIN = "\N{EAR OF RICE}"  # 4 bytes
-
-
-def part(*texts: str, **metadata: Any) -> Part:
-    """Make a part of a document with these texts."""
-    return Part(
-        document_id="d" * 32,
-        source="books",
-        version=1_700_000_000_000,
-        content_hash="c" * 32,
-        chunk_count=len(texts),
-        first=0,
-        chunks=tuple(Chunk(key=f"k{at}", text=text) for at, text in enumerate(texts)),
-        metadata=metadata,
-    )
-
-
-def vectors(number: int, dimension: int = 4) -> NDArray[np.float32]:
-    """Make vectors that differ."""
-    return np.eye(number, dimension, dtype=np.float32) + np.float32(0.1)
-
-
-@pytest.fixture
-async def store(
-    client: MilvusClient, redis: Redis, milvus_settings: Settings, collection: str
-) -> AsyncIterator[MilvusStore]:
-    """Open the store of a new collection."""
-    physical = await ensure_collection(client, redis, milvus_settings, collection, MODEL)
-    store = await MilvusStore.open(client, physical, milvus_settings)
-    yield store
-    await store.close()
-
-
-@pytest.fixture
-def stored(
-    store: MilvusStore, client: MilvusClient, collection: str
-) -> Callable[[], list[dict[str, Any]]]:
-    """Read all rows of the collection, in the order of their ids."""
-
-    def read() -> list[dict[str, Any]]:
-        rows = client.query(
-            collection,
-            filter="ordinal >= 0",
-            output_fields=["*"],
-            limit=10_000,
-            consistency_level="Strong",
-        )
-        return sorted(rows, key=lambda row: str(row["chunk_id"]))
-
-    return read
-
-
-Stored = Callable[[], list[dict[str, Any]]]
 
 
 async def test_writing_twice_is_writing_once(store: MilvusStore, stored: Stored) -> None:
@@ -221,19 +167,16 @@ async def test_deleting_nothing_is_no_call(store: MilvusStore) -> None:
 async def test_a_dropped_collection_is_noticed(
     store: MilvusStore, client: MilvusClient, collection: str, milvus_settings: Settings
 ) -> None:
-    """Writes and deletes say that the collection is gone, and the store remembers."""
+    """Every call says that the collection is gone, and the store remembers."""
     await store.upsert(rows_of(part("grain")), vectors(1))
     other = connect(milvus_settings)
     other.drop_collection(f"{collection}_1")
     other.close()
-    assert not store.is_gone
-    with pytest.raises(CollectionGoneError):
-        await store.upsert(rows_of(part("grain")), vectors(1))
-    assert store.is_gone
-    store.is_gone = False
-    with pytest.raises(CollectionGoneError):
-        await store.delete(["absent"])
-    assert store.is_gone
+    for call in every(store):
+        store.is_gone = False
+        with pytest.raises(CollectionGoneError):
+            await call()
+        assert store.is_gone
 
 
 async def test_one_store_takes_many_writes_at_once(store: MilvusStore, stored: Stored) -> None:
@@ -274,7 +217,7 @@ async def test_a_server_that_went_away_and_came_back(
         store = await MilvusStore.open(client, physical, settings)
         await store.upsert(rows, vectors(1))
         server.kill()
-        for call in both(store):
+        for call in every(store):
             begun = time.monotonic()
             with pytest.raises(UnreachableError, match=server.uri):
                 await call()
@@ -286,13 +229,18 @@ async def test_a_server_that_went_away_and_came_back(
         client.close()
 
 
-def both(store: MilvusStore) -> tuple[Callable[[], Awaitable[None]], ...]:
-    """Give the two kinds of calls."""
+def every(store: MilvusStore) -> tuple[Callable[[], Awaitable[object]], ...]:
+    """Give all kinds of calls."""
     rows = rows_of(part("grain"))
-    return (lambda: store.upsert(rows, vectors(1)), lambda: store.delete(["absent"]))
+    return (
+        lambda: store.upsert(rows, vectors(1)),
+        lambda: store.read(["absent"], vectors=True),
+        lambda: store.delete(["absent"]),
+        lambda: store.delete_older("absent", 1),
+    )
 
 
-async def until_it_works(call: Callable[[], Awaitable[None]]) -> None:
+async def until_it_works(call: Callable[[], Awaitable[object]]) -> None:
     """Call until it works."""
     deadline = time.monotonic() + 20
     while True:
@@ -318,7 +266,7 @@ async def test_a_server_that_hangs_runs_into_the_time_out(
         hasty = settings.model_copy(update={"store_timeout_seconds": 0.3})
         store = await MilvusStore.open(client, physical, hasty)
         server.send(signal.SIGSTOP)
-        for call in both(store):
+        for call in every(store):
             begun = time.monotonic()
             with pytest.raises(TransientError):
                 await call()

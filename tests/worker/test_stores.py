@@ -1,16 +1,24 @@
 """The stores of a process."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
-from pymilvus import MilvusClient
+from pymilvus import MilvusClient, MilvusException
 from redis.asyncio import Redis
 
 from contract.batch import Chunk, Part
-from contract.errors import CollectionGoneError, CollectionMismatchError, TransientError
+from contract.errors import (
+    CollectionGoneError,
+    CollectionMismatchError,
+    TransientError,
+    UnreachableError,
+)
 from contract.settings import Settings
+from tests.servers.milvus import milvus_lite
 from worker.embedding.embedded import Embedded
 from worker.embedding.embedder import ModelIdentity
 from worker.store import rows_of
@@ -119,3 +127,55 @@ async def test_stores_can_be_closed_unused(milvus_settings: Settings, redis: Red
     stores = Stores(milvus_settings, redis, Identity())
     await stores.close()
     await stores.close()
+
+
+async def test_a_check_finds_an_outage_and_its_end(tmp_path: Path, settings: Settings) -> None:
+    """A sign of life is asked of the server and of the way of writes; nothing changes by it."""
+    with milvus_lite(tmp_path / "milvus") as server:
+        stores = Stores(
+            settings.model_copy(update={"milvus_uri": server.uri}),
+            Redis.from_url("redis://unused"),
+            Identity(),
+        )
+        await stores.check()  # opens a connection, as nobody has yet
+        await asyncio.to_thread(server.kill)
+        with pytest.raises(UnreachableError):
+            await stores.check()
+        await asyncio.to_thread(server.start)
+        async with asyncio.timeout(10):
+            while True:
+                with contextlib.suppress(TransientError):
+                    await stores.check()
+                    break
+                await asyncio.sleep(0.1)
+        await stores.close()
+
+
+async def test_a_check_changes_no_row(
+    stores: Stores, client: MilvusClient, collection: str
+) -> None:
+    """What is deleted for a try is not there; a collection that is gone is no outage."""
+    store = await stores.get(collection)
+    await store.upsert(ROWS, VECTORS)
+    await stores.check()
+    counted = client.query(
+        f"{collection}_1", output_fields=["count(*)"], consistency_level="Strong"
+    )
+    assert counted[0]["count(*)"] == 1
+    client.drop_collection(f"{collection}_1")
+    await stores.check()
+
+
+async def test_a_check_of_writes(
+    stores: Stores, client: MilvusClient, collection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that lists collections and takes no writes is not healthy."""
+    await stores.get(collection)
+    assert stores._client is not None
+
+    def refuse(*_: object, **__: object) -> None:
+        raise MilvusException(code=2, message="no log")
+
+    monkeypatch.setattr(stores._client, "delete", refuse)
+    with pytest.raises(UnreachableError):
+        await stores.check()

@@ -11,9 +11,11 @@ from contract.batch import Batch, decode
 from contract.ledger.connection import connect
 from contract.ledger.jobs import Job, Jobs
 from contract.ledger.ledger import Ledger
-from contract.ledger.records import ClaimState, Finish, Promise, Totals
+from contract.ledger.records import ClaimState, Finish, Totals
 from contract.settings import Settings, load_settings
-from tests.contract.ledger.worker_model import SOURCE, Worker, World, parts_of
+from tests.contract.ledger.shelf import promise
+from tests.contract.ledger.worker_model import Worker
+from tests.contract.ledger.world import SOURCE, World, parts_of
 from tests.servers.redis import redis_server as run_redis_server
 
 LEASE_SECONDS = 60.0
@@ -39,8 +41,7 @@ async def batch(ledger: Ledger, job: str) -> Batch:
 
 async def published(ledger: Ledger, job: str, document: str = "d0") -> Batch:
     """Publish a document as one batch."""
-    promise = Promise(document, SOURCE, document, "good", 3)
-    (registered,) = await ledger.register(job, 1, [promise])
+    (registered,) = await ledger.promises.register(job, [promise(document, "good")])
     parts = tuple(parts_of(document, registered.version, "good"))
     batch = Batch(collection="books", job=job, parts=parts)
     await ledger.publish([batch])
@@ -88,7 +89,7 @@ async def test_publish_of_a_superseded_batch_changes_nothing(
     ledger: Ledger, job: str, batch: Batch
 ) -> None:
     """A slow producer's batch of an old version is not even stored."""
-    (newer,) = await ledger.register(job, 1, [Promise("d0", SOURCE, "d0", "better", 4)])
+    (newer,) = await ledger.promises.register(job, [promise("d0", "better")])
     late = Batch(collection="books", job=job, parts=batch.parts[1:])
     before = await dump(ledger.redis)
     await ledger.publish([late])
@@ -162,8 +163,9 @@ async def test_finish_counts_once(ledger: Ledger, batch: Batch) -> None:
     """The second of two workers finds the batch gone, and counts nothing."""
     worker = Worker(ledger, World(), batch.id, "w1.", lease_seconds=0.0)
     copy = Worker(ledger, World(), batch.id, "w2.")
-    for _ in range(6):
+    for _ in range(6):  # claim, look, and for both parts: arm, write
         assert await worker.step()
+    for _ in range(6):
         assert await copy.step()
     await worker.run()
     before = await dump(ledger.redis)
@@ -182,7 +184,7 @@ async def test_finish_does_not_bring_a_forgotten_job_back(ledger: Ledger, batch:
     assert not await ledger.redis.exists(ledger.keys.job(batch.job))
     await published(ledger, batch.job, "d1")
     await ledger.redis.delete(ledger.keys.job(batch.job))
-    await ledger.register("other", 1, [Promise("d1", SOURCE, "d1", "better", 4)])
+    await ledger.promises.register("other", [promise("d1", "better")])
     assert not await ledger.redis.exists(ledger.keys.job(batch.job))
 
 

@@ -1,10 +1,11 @@
-"""Random interleavings of producers, workers, crashes and copies against a plain model."""
+"""Random interleavings of producers, workers, janitors, crashes and copies against a model."""
 
 import asyncio
 import itertools
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -15,24 +16,27 @@ from hypothesis.stateful import (
 )
 from redis.asyncio import Redis
 
-from contract.batch import Batch, Part
+from contract.ledger.control import Halt, JobControl
 from contract.ledger.jobs import Jobs
 from contract.ledger.ledger import Ledger
-from contract.ledger.records import Outcome, Promise, Registered
-from tests.contract.ledger.worker_model import (
-    CONTENTS,
-    FLAKY,
-    POISON,
-    SOURCE,
-    Version,
-    Worker,
-    World,
-    parts_of,
-)
+from contract.ledger.records import DeadLetter
+from tests.contract.ledger.machine_janitor import Janitor, end_quarantine
+from tests.contract.ledger.machine_producers import Producer, Replay
+from tests.contract.ledger.worker_model import Worker
+from tests.contract.ledger.world import CONTENTS, FLAKY, GONE, POISON, SOURCE, World
 from tests.servers.redis import RedisServer
 
-DOCUMENTS = ("d0", "d1")
-ENDS = ("documents_committed", "documents_superseded", "documents_failed")
+DOCUMENTS = ("d0", "d1", "d2")
+PROMISED = ("documents_new", "documents_changed", "documents_deleted")
+ENDS = (
+    "documents_committed",
+    "documents_superseded",
+    "documents_failed",
+    "documents_cancelled",
+)
+ROUNDS = 3
+"""Of sweeping until nothing is left: what was given up, what was split, nothing."""
+REFUSALS = ((POISON,), (POISON,), (POISON, FLAKY), ())
 
 T = TypeVar("T")
 
@@ -47,14 +51,13 @@ class LedgerMachine(RuleBasedStateMachine):
         self.redis: Redis = Redis.from_url(url)
         self.ledger = Ledger(self.redis, "books")
         self.jobs = Jobs(self.redis, "books")
-        self.run(self.empty())
-        self.listing = self.run(self.ledger.begin_listing(SOURCE, "/shelf"))
+        self.control = JobControl(self.redis, "books")
         self.world = World()
-        self.job_names: list[str] = []
-        self.made: list[Batch] = []  # by producers that are alive
-        self.published: list[str] = []
+        self.producers: list[Producer] = []
         self.workers: list[Worker] = []
+        self.janitors: list[Janitor] = []
         self.numbers = itertools.count()
+        self.run(self.empty())
 
     def run(self, call: Coroutine[Any, Any, T]) -> T:
         """Wait for a call, in the one loop of this machine."""
@@ -63,88 +66,108 @@ class LedgerMachine(RuleBasedStateMachine):
     async def empty(self) -> None:
         """Take away what the example before has left."""
         await self.redis.flushall()
+        await self.redis.hset(self.ledger.keys.meta, "built", "1")
+
+    # --- the source
+
+    @rule(
+        document=st.sampled_from(DOCUMENTS),
+        content=st.sampled_from((*sorted(CONTENTS), "good", "better", GONE)),
+    )
+    def change(self, document: str, content: str) -> None:
+        """Write a file, or delete it."""
+        if content == GONE:
+            self.world.files.pop(document, None)
+            self.world.unreadable.discard(document)
+        else:
+            self.world.files[document] = content
+
+    @precondition(lambda self: self.world.files)
+    @rule(data=st.data())
+    def lock(self, data: st.DataObject) -> None:
+        """Make a file unreadable, or readable again."""
+        self.world.unreadable ^= {data.draw(st.sampled_from(sorted(self.world.files)))}
 
     # --- producers
 
     @rule(
-        wishes=st.dictionaries(
-            st.sampled_from(DOCUMENTS), st.sampled_from(sorted(CONTENTS)), min_size=1
-        ),
-        batch_parts=st.integers(1, 3),
-        same_job=st.booleans(),
-        published=st.sampled_from((9, 9, 9, 1, 0)),
+        batch_parts=st.integers(1, 3), calls=st.integers(1, 2), steps=st.sampled_from((99, 99, 5))
     )
-    def produce(
-        self,
-        wishes: dict[str, str],
-        batch_parts: int,
-        same_job: bool,  # noqa: FBT001 - drawn
-        published: int,
-    ) -> None:
-        """Register some documents, and publish some of their batches; the rest may come late."""
-        if not (same_job and self.job_names):
-            self.job_names.append(self.run(self.jobs.create(SOURCE)))
-        job = self.job_names[-1]
-        promises = [
-            Promise(document, SOURCE, document, content, len(CONTENTS[content]))
-            for document, content in wishes.items()
-        ]
-        found = self.run(self.ledger.register(job, self.listing, promises))
-        parts: list[Part] = []
-        for promise, registered in zip(promises, found, strict=True):
-            if self.is_new(promise, registered):
-                parts += parts_of(promise.document_id, registered.version, promise.content_hash)
-        made = [
-            Batch(collection="books", job=job, parts=tuple(parts[at : at + batch_parts]))
-            for at in range(0, len(parts), batch_parts)
-        ]
-        self.made += made
-        for batch in made[:published]:
-            self.publish(batch)
+    def produce(self, batch_parts: int, calls: int, steps: int) -> None:
+        """Begin an import, next to those that run."""
+        producer = Producer(self.ledger, self.world, batch_parts=batch_parts, calls=calls)
+        self.producers.append(producer)
+        self.let_produce(producer, steps)
 
-    def is_new(self, promise: Promise, registered: Registered) -> bool:
-        """Compare the ledger's answer with the model's, and tell whether there is work."""
-        document, content = promise.document_id, promise.content_hash
-        before = self.world.wanted.get(document)
-        if before and before.content == content and before.is_published and not before.is_dead:
-            assert registered.outcome in {Outcome.UNCHANGED, Outcome.PENDING}
-            assert registered.version == before.number
-            return False
-        assert registered.outcome in {Outcome.NEW, Outcome.CHANGED}
-        if before is None or registered.version != before.number:
-            assert before is None or registered.version > before.number
-            self.world.promise(document, Version(registered.version, content))
-        return True
+    @rule(data=st.data(), accept=st.booleans(), calls=st.integers(1, 2), steps=st.integers(1, 9))
+    def replay(self, data: st.DataObject, accept: bool, calls: int, steps: int) -> None:  # noqa: FBT001 - drawn
+        """Replay or accept a dead letter."""
+        found = [dead for dead in self.run(self.letters()).values() if dead.version]
+        if found:
+            dead = data.draw(st.sampled_from(found))
+            replay = Replay(self.ledger, self.world, dead, accept=accept, calls=calls)
+            self.producers.append(replay)
+            self.let_produce(replay, steps)
 
-    def publish(self, batch: Batch) -> None:
-        """Publish a batch."""
-        self.world.publish(batch)
-        assert self.run(self.ledger.publish([batch])) == [batch.id]
-        self.published.append(batch.id)
+    @precondition(lambda self: self.producers)
+    @rule(data=st.data(), steps=st.integers(1, 12))
+    def go_on_producing(self, data: st.DataObject, steps: int) -> None:
+        """Let a producer go on."""
+        self.let_produce(data.draw(st.sampled_from(self.producers)), steps)
 
-    @precondition(lambda self: self.made)
+    def let_produce(self, producer: Producer, steps: int) -> None:
+        """Let a producer do so many steps, or all it has."""
+        for _ in range(steps):
+            left = self.run(producer.step())
+            self.run(self.compare_readings())
+            if not left:
+                self.producers.remove(producer)
+                return
+
+    @precondition(lambda self: self.producers)
+    @rule(data=st.data())
+    def kill_producer(self, data: st.DataObject) -> None:
+        """Kill a producer wherever it is."""
+        self.producers.remove(data.draw(st.sampled_from(self.producers)))
+
+    @precondition(lambda self: self.world.batches)
     @rule(data=st.data())
     def publish_late(self, data: st.DataObject) -> None:
-        """Let a slow producer publish a batch, or publish one again."""
-        self.publish(data.draw(st.sampled_from(self.made[-6:])))
+        """Let a batch be published by one who was slow, or once more."""
+        batch = data.draw(st.sampled_from(self.world.batches[-8:]))
+        self.world.publish(batch)
+        self.run(self.ledger.publish([batch]))
 
     # --- workers
 
-    @precondition(lambda self: self.published)
+    @precondition(lambda self: self.world.batches)
     @rule(
         data=st.data(),
         lease_seconds=st.sampled_from((0.0, 60.0)),
-        refused=st.sampled_from(((POISON,), (POISON, FLAKY))),
+        refused=st.sampled_from(REFUSALS),
+        splits=st.sampled_from((False, False, False, True)),
+        calls=st.integers(1, 2),
         steps=st.integers(1, 12),
     )
     def deliver(
-        self, data: st.DataObject, lease_seconds: float, refused: tuple[str, ...], steps: int
+        self,
+        data: st.DataObject,
+        lease_seconds: float,
+        refused: tuple[str, ...],
+        splits: bool,  # noqa: FBT001 - drawn
+        calls: int,
+        steps: int,
     ) -> None:
         """Deliver a message, maybe a copy of one; a lease of 0 s has run out at once."""
-        batch_id = data.draw(st.sampled_from(self.published[-6:]))
-        owner = f"w{next(self.numbers)}."
         worker = Worker(
-            self.ledger, self.world, batch_id, owner, lease_seconds=lease_seconds, refused=refused
+            self.ledger,
+            self.world,
+            data.draw(st.sampled_from(self.world.batches[-8:])).id,
+            f"w{next(self.numbers)}.",
+            lease_seconds=lease_seconds,
+            refused=refused,
+            splits=splits,
+            calls=calls,
         )
         self.workers.append(worker)
         self.let_work(worker, steps)
@@ -152,7 +175,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.workers)
     @rule(data=st.data(), steps=st.integers(1, 12))
     def work(self, data: st.DataObject, steps: int) -> None:
-        """Let a worker go on."""
+        """Let a worker go on, even one whose lease is lost."""
         self.let_work(data.draw(st.sampled_from(self.workers)), steps)
 
     def let_work(self, worker: Worker, steps: int) -> None:
@@ -162,19 +185,74 @@ class LedgerMachine(RuleBasedStateMachine):
                 self.workers.remove(worker)
                 return
 
-    @precondition(lambda self: any(not worker.must_live for worker in self.workers))
+    @precondition(lambda self: self.workers)
     @rule(data=st.data(), how=st.sampled_from(("kill", "kill and sweep", "give back")))
     def stop(self, data: st.DataObject, how: str) -> None:
         """Kill a worker wherever it is, or let it give its batch back."""
-        mortal = [worker for worker in self.workers if not worker.must_live]
-        worker = data.draw(st.sampled_from(mortal))
+        worker = data.draw(st.sampled_from(self.workers))
         self.workers.remove(worker)
         if how == "kill and sweep":
             self.run(self.ledger.sweep(silent_owner=worker.owner))
         if how == "give back":
             self.run(self.ledger.release(worker.batch_id, worker.owner, failed=True))
 
+    @precondition(lambda self: self.workers)
+    @rule()
+    def sweep(self) -> None:
+        """Take the batches of workers that are only slow; from now on they have no lease."""
+        self.run(self.ledger.sweep(silent_owner="w"))
+
+    # --- people, janitors
+
+    @rule(data=st.data(), halt=st.sampled_from(Halt))
+    def halt(self, data: st.DataObject, halt: Halt) -> None:
+        """Pause, resume or cancel a job."""
+        found = self.run(self.jobs.latest(4))
+        if found:
+            job = data.draw(st.sampled_from([job.id for job in found]))
+            done = self.run(self.control.halt(job, halt))
+            if done and halt is Halt.CANCELLED:
+                self.world.cancelled.add(job)
+
+    @rule(calls=st.integers(1, 2), steps=st.integers(1, 12))
+    def clear(self, calls: int, steps: int) -> None:
+        """Let a janitor begin; maybe it dies soon, and maybe there is another."""
+        self.janitors.append(Janitor(self.ledger, self.world, calls=calls))
+        self.go_on_clearing(steps)
+
+    @precondition(lambda self: self.janitors)
+    @rule(steps=st.integers(1, 12))
+    def go_on_clearing(self, steps: int) -> None:
+        """Let the oldest janitor go on."""
+        for _ in range(steps):
+            if not self.run(self.janitors[0].step()):
+                self.janitors.pop(0)
+                return
+
+    @precondition(lambda self: self.janitors)
+    @rule()
+    def kill_janitor(self) -> None:
+        """Kill the oldest janitor."""
+        self.janitors.pop(0)
+
+    @precondition(lambda self: not any(worker.armed for worker in self.workers))
+    @rule()
+    def end_quarantine(self) -> None:
+        """Let the quarantine pass: by then nobody stands between his look and his write."""
+        self.run(end_quarantine(self.ledger, self.world))
+
     # --- what must hold
+
+    async def compare_readings(self) -> None:
+        """Of two who have read a document, the later one's content is the wanted one."""
+        for document, (_, content) in self.world.read.items():
+            wanted = await self.redis.hget(self.ledger.keys.document(document), "hash")
+            assert wanted == content.encode()
+
+    async def letters(self) -> dict[str, DeadLetter]:
+        """Give all dead letters, in order."""
+        found = {dead.document_id: dead async for dead in self.ledger.letters.scan()}
+        return dict(sorted(found.items()))
 
     @rule(really=st.sampled_from((False, False, False, True)))
     def pause(self, really: bool) -> None:  # noqa: FBT001 - drawn
@@ -184,50 +262,64 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def rest(self) -> None:
         """Let everything come to an end, and compare."""
-        for worker in self.workers:
-            if worker.must_live:
-                self.run(worker.run())
-        self.workers.clear()
-        for document, version in list(self.world.wanted.items()):
-            if not version.is_published:
-                self.produce({document: version.content}, 2, same_job=False, published=9)
-        self.made.clear()
-        while oldest := self.run(self.ledger.sweep(grace_seconds=0, silent_owner="w")).oldest:
-            for batch_id in oldest:
+        zombies = [worker for worker in self.workers if worker.armed]
+        for some in (self.workers, self.producers, self.janitors):
+            some.clear()
+        self.world.unreadable.clear()
+        for job in self.run(self.jobs.latest(1_000)):
+            self.run(self.control.halt(job.id, Halt.NONE))
+        last = Producer(self.ledger, self.world)
+        self.run(last.run())
+        for _ in range(ROUNDS):
+            for batch_id in self.run(self.ledger.sweep(grace_seconds=0, silent_owner="w")).oldest:
                 owner = f"w{next(self.numbers)}."
                 self.run(Worker(self.ledger, self.world, batch_id, owner).run())
-        assert all(version.is_done for version in self.world.wanted.values())
-        assert self.world.milvus == self.world.rows()
+        self.run(Janitor(self.ledger, self.world).run())
+        for zombie in zombies:
+            self.run(zombie.step())
+        self.run(end_quarantine(self.ledger, self.world))
+        self.compare_rows()
         self.run(self.compare_counters())
         self.run(self.compare_keys())
+
+    def compare_rows(self) -> None:
+        """Milvus holds the newest version of each file, and nothing else."""
+        wanted = self.world.wanted
+        assert {d: v.content for d, v in wanted.items() if v.content != GONE} == self.world.files
+        assert all(version.is_done for version in wanted.values())
+        assert self.world.milvus == self.world.rows()
 
     async def compare_counters(self) -> None:
         """Nothing is left to do, and every promise has come to one end."""
         totals = await self.ledger.totals()
         assert (totals.batches, totals.chunks, totals.bytes) == (0, 0, 0)
-        for name in self.job_names:
-            job = await self.jobs.get(name)
-            assert job is not None
+        for job in await self.jobs.latest(1_000):
             assert job.count("batches_finished") == job.count("batches_published")
-            promised = job.count("documents_new") + job.count("documents_changed")
-            assert promised == sum(map(job.count, ENDS))
+            assert sum(map(job.count, PROMISED)) == sum(map(job.count, ENDS))
+            assert (job.halt == "cancelled") == (job.id in self.world.cancelled)
 
     async def compare_keys(self) -> None:
         """No key or field of finished work is left."""
         keys, wanted = self.ledger.keys, self.world.wanted
-        assert not [key async for key in self.redis.scan_iter(keys.batch("*"))]
-        assert not await self.redis.exists(keys.waiting, keys.leased)
+        for pattern in (keys.batch("*"), keys.open("*"), keys.parked("*")):
+            assert not [key async for key in self.redis.scan_iter(pattern)]
+        assert not await self.redis.exists(keys.waiting, keys.leased, keys.cancelled, keys.graves)
         dead = {document for document, version in wanted.items() if version.is_dead}
-        poisoned = {document for document in dead if wanted[document].content == "poisoned"}
-        assert poisoned <= {letter.document_id for letter in await self.ledger.dead_letters()}
-        for document in wanted:
+        letters = await self.letters()
+        assert {d: found.version for d, found in letters.items()} == {
+            document: wanted[document].number for document in dead
+        }
+        for document, version in wanted.items():
             state: dict[bytes, bytes] = await self.redis.hgetall(keys.document(document))  # type: ignore[assignment]
             assert state[b"older"] == b""
-            left = {name.partition(b":")[0] for name in state} & {b"part", b"letter"}
-            assert document in dead or not left
-        deleted = {document for document, version in wanted.items() if version.content == "deleted"}
+            assert not {name.partition(b":")[0] for name in state} & {b"part", b"death"}
+            assert (await self.redis.ttl(keys.document(document)) > 0) == (version.content == GONE)
         indexed: list[bytes] = await self.redis.zrange(keys.source(SOURCE), 0, -1)  # type: ignore[assignment]
-        assert {member.decode() for member in indexed} == set(wanted) - deleted
+        assert {member.decode() for member in indexed} == set(self.world.files)
+        twins: dict[bytes, bytes] = await self.redis.hgetall(keys.twins)  # type: ignore[assignment]
+        for content, twin in twins.items():
+            held = await self.redis.hget(keys.document(twin.decode()), "committed_hash")
+            assert held == content
 
     def teardown(self) -> None:
         """Every example ends at rest."""
@@ -238,19 +330,31 @@ class LedgerMachine(RuleBasedStateMachine):
             self.runner.close()
 
 
-def test_whatever_happens_only_the_newest_version_stays(redis_server: RedisServer) -> None:
-    """At rest Milvus holds the newest version of each document, and every counter agrees."""
+def let_run(server: RedisServer, examples: int, steps: int) -> None:
+    """Try so many interleavings."""
 
     class Machine(LedgerMachine):
         def __init__(self) -> None:
-            super().__init__(redis_server.url)
+            super().__init__(server.url)
 
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=60,
-            stateful_step_count=40,
+            max_examples=examples,
+            stateful_step_count=steps,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+def test_whatever_happens_only_the_newest_version_stays(redis_server: RedisServer) -> None:
+    """At rest Milvus holds the newest version of each document, and every counter agrees."""
+    let_run(redis_server, 150, 40)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_whatever_happens_for_long(redis_server: RedisServer) -> None:
+    """The same, longer and more often."""
+    let_run(redis_server, 1_000, 80)

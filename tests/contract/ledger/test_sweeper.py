@@ -12,12 +12,12 @@ from redis.asyncio import Redis
 from contract.batch import Batch
 from contract.ledger.jobs import Jobs
 from contract.ledger.ledger import Ledger
-from contract.ledger.records import Promise
 from contract.ledger.sweeper import LOCK_KEY, keep_sweeping, sweep_once
 from contract.names import BULK_QUEUE
 from contract.queue import announce, make_app, waiting_messages
 from contract.settings import Settings
-from tests.contract.ledger.worker_model import SOURCE, parts_of
+from tests.contract.ledger.shelf import promise
+from tests.contract.ledger.world import SOURCE, parts_of
 
 DEADLINE_SECONDS = 10.0
 
@@ -35,7 +35,7 @@ async def publish(redis: Redis, number: int, collection: str = "books") -> list[
     ledger = Ledger(redis, collection)
     job = await Jobs(redis, collection).create(SOURCE)
     documents = [f"d{at}" for at in range(number)]
-    found = await ledger.register(job, 1, [Promise(d, SOURCE, d, "good", 3) for d in documents])
+    found = await ledger.promises.register(job, [promise(d, "good") for d in documents])
     batches = [
         Batch(collection=collection, job=job, parts=tuple(parts_of(d, r.version, "good")))
         for d, r in zip(documents, found, strict=True)

@@ -1,9 +1,9 @@
 """Documents in the ledger: promised, pending, committed, deleted."""
 
 from contract.batch import Batch
-from contract.ledger.records import Outcome, PartMark, Registered, Verdict
+from contract.ledger.records import Gone, Outcome, PartMark, Registered, Standing, Verdict
 from tests.contract.ledger.shelf import Shelf
-from tests.contract.ledger.worker_model import SOURCE, parts_of
+from tests.contract.ledger.world import GONE, SOURCE, parts_of
 
 
 async def test_a_new_document(shelf: Shelf) -> None:
@@ -34,7 +34,7 @@ async def test_pending_then_unchanged(shelf: Shelf) -> None:
     await shelf.ingest(*batches)
     third = await shelf.register("good")
     assert third == Registered(Outcome.UNCHANGED, first.version, first.job)
-    assert await shelf.ledger.lookup(SOURCE, 2, [("d0", "good"), ("d0", "better")]) == [third, None]
+    assert await shelf.ledger.promises.lookup([("d0", "good"), ("d0", "better")]) == [third, None]
 
 
 async def test_one_job_never_cuts_a_version_twice(shelf: Shelf) -> None:
@@ -80,19 +80,19 @@ async def test_old_versions_are_all_remembered(shelf: Shelf) -> None:
 async def test_deleted(shelf: Shelf) -> None:
     """A version without chunks takes all rows, and the document out of its source's index."""
     await shelf.commit("good")
-    second = await shelf.commit("deleted")
-    assert second.outcome is Outcome.CHANGED
+    second = await shelf.commit(GONE)
+    assert second.outcome is Outcome.DELETED
     assert shelf.holds()
     redis, keys = shelf.ledger.redis, shelf.ledger.keys
     assert await redis.zcard(keys.source(SOURCE)) == 0
     assert 0 < await redis.ttl(keys.document("d0")) <= 7 * 24 * 3600
-    assert (await shelf.register("deleted")).outcome is Outcome.UNCHANGED
+    assert (await shelf.register(GONE)).outcome is Outcome.UNCHANGED
     assert await redis.zcard(keys.source(SOURCE)) == 0
 
 
 async def test_deleted_and_back(shelf: Shelf) -> None:
     """A document that comes back is kept for good again, by a higher version."""
-    deleted = await shelf.commit("deleted")
+    deleted = await shelf.commit(GONE)
     back = await shelf.commit("good")
     assert back.version > deleted.version
     assert await shelf.ledger.redis.ttl(shelf.ledger.keys.document("d0")) == -1
@@ -119,29 +119,66 @@ async def test_settle_of_the_unknown(shelf: Shelf) -> None:
     """Rows of a document that the ledger does not know are not wanted."""
     settled = await shelf.ledger.settle([PartMark("none", 1, 0, 1)])
     assert [item.verdict for item in settled] == [Verdict.SUPERSEDED]
-    assert await shelf.ledger.wanted(["none"]) == [0]
+    assert await shelf.ledger.standing(["none"]) == [Standing(0, 0, 0, 0)]
 
 
-async def test_lookup_marks_what_is_listed_as_seen(shelf: Shelf) -> None:
-    """A listed document is not gone, even if its new content can't be registered."""
+async def test_what_is_listed_is_seen_by_the_newest_listing(shelf: Shelf) -> None:
+    """A listed document is not gone for anyone, even if its new content can't be registered."""
+    promises = shelf.ledger.promises
     await shelf.commit("good")
-    assert await shelf.ledger.lookup(SOURCE, 7, [("d0", "unreadable"), ("d9", "new")]) == [
-        None,
-        None,
-    ]
-    found = await shelf.ledger.redis.zrange(
-        shelf.ledger.keys.source(SOURCE), 0, -1, withscores=True
-    )
-    assert found == [[b"d0", 7.0]] or found == [(b"d0", 7.0)]  # noqa: PLR1714 - lists don't hash
-    assert await shelf.ledger.lookup(SOURCE, 8, []) == []
+    first = await promises.begin_listing(SOURCE, "/shelf")
+    assert await promises.count_unseen(SOURCE, first) == 1
+    second = await promises.begin_listing(SOURCE, "/shelf")
+    await promises.mark_seen(SOURCE, ["d0", "unknown"])
+    assert await promises.count_unseen(SOURCE, second) == 0
+    assert await promises.count(SOURCE) == 1
+    await promises.mark_seen(SOURCE, [])
+    assert await promises.lookup([]) == []
+
+
+async def test_what_a_listing_has_not_seen_can_be_deleted(shelf: Shelf) -> None:
+    """A document that came back since the listing looked is not deleted by it."""
+    promises = shelf.ledger.promises
+    await shelf.commit("good")
+    listing = await promises.begin_listing(SOURCE, "/shelf")
+    unseen = [gone async for page in promises.unseen(SOURCE, listing) for gone in page]
+    assert unseen == [Gone("d0", b"d0")]
+    await promises.mark_seen(SOURCE, ["d0"])
+    refused = await shelf.register(GONE, unseen_since=listing)
+    assert refused.outcome is Outcome.OUTDATED
+    later = await promises.begin_listing(SOURCE, "/shelf")
+    deleted = await shelf.register(GONE, unseen_since=later)
+    assert deleted.outcome is Outcome.DELETED
+    await shelf.ingest(*await shelf.publish(deleted, GONE))
+    assert shelf.holds()
+    assert [page async for page in promises.unseen(SOURCE, later)] == []
+
+
+async def test_an_earlier_reading_does_not_replace_a_later_one(shelf: Shelf) -> None:
+    """Of two producers at once, the one that began to read later is believed."""
+    early = await shelf.ledger.promises.begin_reading(SOURCE)
+    late = await shelf.ledger.promises.begin_reading(SOURCE)
+    newest = await shelf.register("better", reading=late)
+    assert (await shelf.register("good", reading=early)).outcome is Outcome.OUTDATED
+    await shelf.ingest(*await shelf.publish(newest, "better"))
+    assert shelf.holds((newest, "better"))
+
+
+async def test_a_moved_document_has_a_twin(shelf: Shelf) -> None:
+    """A new document of a committed content is told where its vectors are."""
+    await shelf.commit("good")
+    moved = await shelf.register("good", document="d1")
+    assert (moved.outcome, moved.twin) == (Outcome.NEW, "d0")
+    await shelf.commit("better")
+    assert (await shelf.register("good", document="d2")).twin == ""
 
 
 async def test_listings_are_numbered(shelf: Shelf) -> None:
     """Each listing has a higher number, and the source remembers where it was read."""
-    assert await shelf.ledger.origin(SOURCE) is None
-    assert await shelf.ledger.begin_listing(SOURCE, "/old") == 1
-    assert await shelf.ledger.begin_listing(SOURCE, "/new") == 2
-    assert await shelf.ledger.origin(SOURCE) == "/new"
+    assert await shelf.ledger.promises.origin(SOURCE) is None
+    assert await shelf.ledger.promises.begin_listing(SOURCE, "/old") == 1
+    assert await shelf.ledger.promises.begin_listing(SOURCE, "/new") == 2
+    assert await shelf.ledger.promises.origin(SOURCE) == "/new"
 
 
 async def test_versions_survive_a_clock_that_is_set_back(shelf: Shelf) -> None:

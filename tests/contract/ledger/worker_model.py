@@ -1,115 +1,31 @@
-"""A model of documents, and a worker that does each step of its procedure and no more."""
+"""A worker that does each step of its procedure and no more; it may die after any of them."""
 
 import itertools
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
-from contract.batch import Batch, Chunk, Part, decode
+import msgspec
+
+from contract.batch import Batch, Part, decode, encode
 from contract.ids import chunk_id, chunk_ids
 from contract.ledger.ledger import Ledger
-from contract.ledger.records import ClaimState, DeadLetter, Finish, PartMark, Settled, Verdict
+from contract.ledger.records import (
+    ClaimState,
+    DeadLetter,
+    DeadPart,
+    Finish,
+    PartMark,
+    Settled,
+    Verdict,
+)
+from tests.contract.ledger.world import POISON, SOURCE, World
 
-SOURCE = "shelf"
-POISON = "poison"
-FLAKY = "flaky"
-CONTENTS: dict[str, tuple[str, ...]] = {
-    "good": ("a", "b", "c"),
-    "deleted": (),
-    "better": ("b", "x", "c", "y"),
-    "poisoned": ("a", "b", POISON),
-    "flaky": ("a", "b", FLAKY),
-}
-PART_CHUNKS = 2
-
-
-@dataclass
-class Version:
-    """One version of a document.
-
-    Attributes:
-        number: the ledger's number of it.
-        content: which of CONTENTS it is.
-        published: first ordinal of a published part -> its units.
-        marks: first ordinal of a part that is done -> whether it was found dead.
-    """
-
-    number: int
-    content: str
-    published: dict[int, int] = field(default_factory=dict)
-    marks: dict[int, bool] = field(default_factory=dict)
-
-    @property
-    def units(self) -> int:
-        """What all its parts add up to."""
-        return len(CONTENTS[self.content]) or 1
-
-    @property
-    def is_published(self) -> bool:
-        """Tell whether all its parts are published."""
-        return sum(self.published.values()) >= self.units
-
-    @property
-    def is_done(self) -> bool:
-        """Tell whether all its parts are marked."""
-        return sum(self.published[first] for first in self.marks) >= self.units
-
-    @property
-    def is_dead(self) -> bool:
-        """Tell whether a part was found dead."""
-        return any(self.marks.values())
-
-
-@dataclass
-class World:
-    """What workers change besides the ledger.
-
-    Attributes:
-        milvus: chunk id -> text.
-        wanted: document -> its newest version.
-        committed: document -> the last one before it that was written to the last part.
-    """
-
-    milvus: dict[str, str] = field(default_factory=dict)
-    wanted: dict[str, Version] = field(default_factory=dict)
-    committed: dict[str, Version] = field(default_factory=dict)
-
-    def promise(self, document: str, version: Version) -> None:
-        """Put a version in the place of the one before."""
-        before = self.wanted.get(document)
-        if before and before.is_done and not before.is_dead:
-            self.committed[document] = before
-        self.wanted[document] = version
-
-    def publish(self, batch: Batch) -> None:
-        """Note what of the wanted versions is published."""
-        for part in batch.parts:
-            wanted = self.wanted[part.document_id]
-            if wanted.number == part.version:
-                wanted.published[part.first] = part.units
-
-    def settle(self, marks: list[PartMark]) -> None:
-        """Note what is done; the first to say so is right."""
-        for mark in marks:
-            wanted = self.wanted.get(mark.document_id)
-            if wanted and wanted.number == mark.version:
-                wanted.marks.setdefault(mark.first, mark.dead)
-
-    def rows(self) -> dict[str, str]:
-        """Say what Milvus must hold when everything is at rest."""
-        rows: dict[str, str] = {}
-        for document, wanted in self.wanted.items():
-            version = self.committed.get(document) if wanted.is_dead else wanted
-            if version is not None:
-                texts = CONTENTS[version.content]
-                ids = chunk_ids(document, version.number, range(len(texts)))
-                rows |= dict(zip(ids, texts, strict=True))
-        return rows
+Deaths = dict[str, dict[int, DeadPart]]
 
 
 class Worker:
-    """One worker at one batch; it may die after any step."""
+    """One worker at one batch."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what may be drawn
         self,
         ledger: Ledger,
         world: World,
@@ -118,16 +34,31 @@ class Worker:
         *,
         lease_seconds: float = 60.0,
         refused: tuple[str, ...] = (POISON,),
+        splits: bool = False,
+        calls: int = 1,
     ) -> None:
-        """Be ready for the first step, the claim."""
+        """Be ready for the first step, the claim.
+
+        Args:
+            ledger: of the collection.
+            world: holds the rows.
+            batch_id: what it heard of.
+            owner: of its lease.
+            lease_seconds: 0 for one that has run out at once.
+            refused: texts that the model refuses.
+            splits: whether it takes the batch for one that kills workers, and halves it.
+            calls: 2 for one whose first answers are lost, so that it calls again.
+        """
         self.ledger = ledger
         self.world = world
         self.batch_id = batch_id
         self.owner = owner
         self.lease_seconds = lease_seconds
         self.refused = refused
-        self.must_live = False
-        """It wrote without a lease: should it die now, only the quarantine would help."""
+        self.splits = splits
+        self.calls = calls
+        self.armed = False
+        """It has found its lease good, and writes next, however late that is."""
         self._steps = self._procedure()
 
     async def step(self) -> bool:
@@ -139,43 +70,113 @@ class Worker:
         while await self.step():
             pass
 
-    async def _procedure(self) -> AsyncIterator[None]:
-        claim = await self.ledger.claim(self.batch_id, self.owner, self.lease_seconds)
+    async def _procedure(self) -> AsyncIterator[None]:  # noqa: C901 - one list of steps
+        for _ in range(self.calls):
+            claim = await self.ledger.claim(self.batch_id, self.owner, self.lease_seconds)
         if claim.state is not ClaimState.CLAIMED:
             return
         yield
         batch = decode(claim.payload)
-        wanted = await self.ledger.wanted([part.document_id for part in batch.parts])
+        pieces = halves(batch)
+        if self.splits and pieces:
+            await self.ledger.mark_alone(self.batch_id, self.owner)
+            yield
+            if await self.ledger.split(self.batch_id, self.owner, batch, pieces):
+                self.world.split(batch, pieces)
+            return
+        standing = await self.ledger.standing([part.document_id for part in batch.parts])
         yield
-        marks = [self._mark(part) for part in batch.parts]
+        marks = [self._mark(batch, part) for part in batch.parts]
         written = 0
-        for part, mark, version in zip(batch.parts, marks, wanted, strict=True):
-            if part.chunks and not mark.dead and version == part.version:
-                await self._write(part)
+        for part, mark, stands in zip(batch.parts, marks, standing, strict=True):
+            if part.chunks and not mark.death and stands.wants(part.version):
+                if not await self._has_lease():
+                    return
+                self.armed = True
+                yield
+                self._write(part)
+                self.armed = False
                 written += len(part.chunks)
                 yield
-        self.world.settle(marks)
-        settled = await self.ledger.settle(marks)
+        settled = await self._settle(marks)
+        yield
+        missing = withdrawn(batch, settled)
+        letters = [letter_of(batch, part, verdict, self.world.milvus) for part, verdict in missing]
+        if None in letters:  # another one has written it, and deleted the rows since
+            settled = await self._settle(marks)
+            assert not withdrawn(batch, settled)
+        elif letters:
+            yield
+            await self.ledger.letters.bury(found for found in letters if found is not None)
         yield
         for part, verdict in zip(batch.parts, settled, strict=True):
-            for row in stale(part, verdict):
-                self.world.milvus.pop(row, None)
+            self._delete(part, verdict)
         yield
         verdicts = tuple(item.verdict for item in settled)
-        letters = tuple(letter(batch.job, mark) for mark in marks if mark.dead)
-        finish = Finish(tuple(marks), verdicts, written, 0, letters)
-        await self.ledger.finish(self.batch_id, batch.job, finish)
+        for _ in range(self.calls):
+            await self.ledger.finish(
+                self.batch_id, batch.job, Finish(tuple(marks), verdicts, written, 0)
+            )
 
-    def _mark(self, part: Part) -> PartMark:
-        dead = any(chunk.text in self.refused for chunk in part.chunks)
-        return PartMark(part.document_id, part.version, part.first, part.units, dead)
+    async def _has_lease(self) -> bool:
+        return await self.ledger.renew(self.batch_id, self.owner, self.lease_seconds)
 
-    async def _write(self, part: Part) -> None:
-        key = self.ledger.keys.batch(self.batch_id)
-        owner = await self.ledger.redis.hget(key, "owner")
-        self.must_live |= owner != self.owner.encode()
+    async def _settle(self, marks: list[PartMark]) -> list[Settled]:
+        self.world.settle(marks)
+        for _ in range(self.calls):
+            settled = await self.ledger.settle(marks)
+        return settled
+
+    def _mark(self, batch: Batch, part: Part) -> PartMark:
+        guilty = tuple(
+            ordinal
+            for ordinal, chunk in zip(part.ordinals, part.chunks, strict=True)
+            if chunk.text in self.refused
+        )
+        death = death_of(batch, part, guilty) if guilty else b""
+        return PartMark(part.document_id, part.version, part.first, part.units, death)
+
+    def _write(self, part: Part) -> None:
         for ordinal, chunk in zip(part.ordinals, part.chunks, strict=True):
             self.world.milvus[chunk_id(part.document_id, part.version, ordinal)] = chunk.text
+
+    def _delete(self, part: Part, settled: Settled) -> None:
+        self.world.delete(stale(part, settled))
+        if settled.unknown_older:
+            older = [
+                row
+                for row in self.world.milvus
+                if row.split(":")[0] == part.document_id and int(row.split(":")[1]) < part.version
+            ]
+            self.world.delete(older)
+
+
+def withdrawn(batch: Batch, settled: list[Settled]) -> list[tuple[Part, Settled]]:
+    """Name the parts whose documents need a dead letter."""
+    return [
+        (part, verdict)
+        for part, verdict in zip(batch.parts, settled, strict=True)
+        if verdict.verdict is Verdict.WITHDRAW and not verdict.letter_kept
+    ]
+
+
+def halves(batch: Batch) -> list[Batch]:
+    """Cut a batch in two: its parts, or the chunks of its only one; none if it is too small."""
+    parts: Sequence[Part] = batch.parts
+    if len(parts) == 1 and len(parts[0].chunks) > 1:
+        (part,), middle = parts, len(parts[0].chunks) // 2
+        cut: Callable[..., Part] = msgspec.structs.replace
+        parts = [
+            cut(part, chunks=part.chunks[:middle]),
+            cut(part, first=part.first + middle, chunks=part.chunks[middle:]),
+        ]
+    if len(parts) == 1:
+        return []
+    middle = len(parts) // 2
+    return [
+        Batch(collection=batch.collection, job=batch.job, parts=tuple(some))
+        for some in (parts[:middle], parts[middle:])
+    ]
 
 
 def stale(part: Part, settled: Settled) -> Iterator[str]:
@@ -187,33 +188,70 @@ def stale(part: Part, settled: Settled) -> Iterator[str]:
     )
 
 
-def letter(job: str, mark: PartMark) -> DeadLetter:
-    """Make the dead letter of a part."""
+def death_of(batch: Batch, part: Part, ordinals: tuple[int, ...]) -> bytes:
+    """Say why a part can't be ingested."""
+    alone = Batch(collection=batch.collection, job=batch.job, parts=(part,))
+    return msgspec.msgpack.encode(
+        DeadPart(
+            stage="embed",
+            reason="refused",
+            message="",
+            first_error="",
+            attempts=0,
+            at_ms=0,
+            ordinals=ordinals,
+            payload=encode(alone),
+        )
+    )
+
+
+def letter_of(
+    batch: Batch, part: Part, settled: Settled, milvus: dict[str, str]
+) -> DeadLetter | None:
+    """Make the dead letter of a document, or None if rows that it needs are gone."""
+    deaths = [msgspec.msgpack.decode(death, type=DeadPart) for death in settled.deaths]
+    own = [p for p in batch.parts if (p.document_id, p.version) == (part.document_id, part.version)]
+    known = own + [p for death in deaths for p in decode(death.payload).parts]
+    texts = {
+        ordinal: chunk.text
+        for some in known
+        for ordinal, chunk in zip(some.ordinals, some.chunks, strict=True)
+    }
+    for ordinal in range(part.chunk_count):
+        row = chunk_id(part.document_id, part.version, ordinal)
+        if ordinal not in texts and row not in milvus:
+            return None
+        texts.setdefault(ordinal, milvus.get(row, ""))
+    return letter(
+        part.document_id,
+        part.version,
+        job=batch.job,
+        ordinals=tuple(ordinal for death in deaths for ordinal in death.ordinals),
+        payload=msgspec.msgpack.encode([part.content_hash, [texts[at] for at in sorted(texts)]]),
+    )
+
+
+def letter(
+    document: str,
+    version: int = 0,
+    *,
+    job: str = "j",
+    at_ms: int = 0,
+    ordinals: tuple[int, ...] = (),
+    payload: bytes = b"",
+) -> DeadLetter:
+    """Make a dead letter."""
     return DeadLetter(
-        id=f"{mark.document_id}:{mark.version}:{mark.first}",
-        document_id=mark.document_id,
+        document_id=document,
+        version=version,
         source=SOURCE,
-        key=mark.document_id,
+        key=document,
+        key_bytes=document.encode(),
         job=job,
         stage="embed",
         reason="refused",
         message="",
-        at_ms=0,
+        at_ms=at_ms,
+        ordinals=ordinals,
+        payload=payload,
     )
-
-
-def parts_of(document: str, version: int, content: str) -> list[Part]:
-    """Cut a document into parts, always in the same places."""
-    texts = CONTENTS[content]
-    return [
-        Part(
-            document_id=document,
-            source=SOURCE,
-            version=version,
-            content_hash=content,
-            chunk_count=len(texts),
-            first=first,
-            chunks=tuple(Chunk(key=text, text=text) for text in texts[first : first + PART_CHUNKS]),
-        )
-        for first in range(0, len(texts) or 1, PART_CHUNKS)
-    ]

@@ -63,6 +63,15 @@ def test_answer_has_openai_form(endpoint: FakeEndpoint) -> None:
     assert np.array_equal(vectors, HashedWords(DIMENSIONS).embed(texts))
 
 
+def test_a_cut_answer_ends_half_way(endpoint: FakeEndpoint) -> None:
+    """The head promises more than comes; the next answer is whole again."""
+    endpoint.faults(cut_requests=1)
+    with pytest.raises(http.client.IncompleteRead):
+        post(endpoint, input=["a"])
+    assert post(endpoint, input=["a"])[0] == 200
+    assert endpoint.stats()["dropped"] == 1
+
+
 def test_base64_holds_the_same_floats(endpoint: FakeEndpoint) -> None:
     """Base64 is little-endian 32-bit floats, and a single string is a list of one."""
     _, _, answer = post(endpoint, input="hello", encoding_format="base64")

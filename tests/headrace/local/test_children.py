@@ -125,6 +125,16 @@ def test_a_long_life_forgets_earlier_failures(run: _Run) -> None:
     _until(lambda: place.failures == 0)
 
 
+def test_a_deaf_worker_is_replaced_at_once(run: _Run) -> None:
+    """Exit code 75 asks for another start; it is no failure, and there is no wait."""
+    began = time.monotonic()
+    children = run(_ENDS.format(75))
+    _until(lambda: len(run.exits) >= 6)
+    assert time.monotonic() - began < 0.2 + 0.4 + 0.8 + 1.6 + 3.2
+    assert children._places[0].failures == 0
+    assert children.failure is None
+
+
 @pytest.mark.parametrize("returncode", [2, 3])
 def test_one_that_can_never_start_is_not_started_again(run: _Run, returncode: int) -> None:
     """Wrong settings or no server: the code and the last words are there to be shown."""

@@ -206,6 +206,27 @@ def test_a_root_that_vanished_is_an_incomplete_listing(tmp_path: Path) -> None:
     assert not source.complete
 
 
+def test_what_lies_behind_a_link_that_leads_nowhere_is_not_covered(tmp_path: Path) -> None:
+    """It may lie on a disk that is away; the listing is complete for all else."""
+    fill(tmp_path / "docs", "a.md", "sub/b.md")
+    fill(tmp_path / "disk", "c.md")
+    for name in ("linked", "sub/v1.2"):
+        (tmp_path / "docs" / name).symlink_to(tmp_path / "disk")
+    source = open_source(str(tmp_path / "docs"))
+    behind = [b"linked/c.md", b"sub/v1.2/c.md", b"sub/v1.2/deep/d.md"]
+    elsewhere = [b"linked", b"linked.md", b"sub/b.md", b"sub/v1/e.md"]
+    assert entries(source) == ["a.md", "linked/c.md", "sub/b.md", "sub/v1.2/c.md"]
+    assert all(source.covers(key) for key in (*behind, *elsewhere))
+    shutil.move(tmp_path / "disk", tmp_path / "away")
+    assert entries(source) == ["a.md", "sub/b.md"]
+    assert source.complete
+    assert not any(source.covers(key) for key in behind)
+    assert all(source.covers(key) for key in elsewhere)
+    shutil.move(tmp_path / "away", tmp_path / "disk")
+    assert len(entries(source)) == 4
+    assert all(source.covers(key) for key in behind)
+
+
 def test_a_listing_that_was_not_finished_is_incomplete(tmp_path: Path) -> None:
     """Whoever stops in the middle has not seen everything, whatever an earlier run saw."""
     fill(tmp_path, "a.md", "b.md")

@@ -1,0 +1,1 @@
+"""Real servers, real processes, and everything that can go wrong with them."""

@@ -1,0 +1,157 @@
+"""The producers' side of a ledger: what was listed, promised, and not seen any more."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from redis.asyncio import Redis
+
+from contract.ledger.connection import text
+from contract.ledger.records import Gone, Outcome, Promise, Registered, Standing
+from contract.ledger.scripts import script
+from contract.names import COLLECTIONS_KEY, Keys, listing_field, reading_field
+
+PAGE = 500
+"""Documents that are looked up together."""
+
+
+class Promises:
+    """The documents of one collection, as producers deal with them; each step is atomic."""
+
+    def __init__(self, redis: Redis, collection: str) -> None:
+        """Use a client that the caller closes; nothing is sent yet."""
+        self.redis = redis
+        self.collection = collection
+        self.keys = Keys(collection)
+        self._lookup = script(redis, "lookup")
+        self._register = script(redis, "register")
+        self._seen = script(redis, "seen")
+
+    async def begin_listing(self, source: str, origin: str) -> int:
+        """Number a new listing of a source, and note where it is read from."""
+        pipe = self.redis.pipeline(transaction=True)
+        pipe.sadd(COLLECTIONS_KEY, self.collection)
+        pipe.hset(self.keys.sources, source, origin)
+        pipe.hincrby(self.keys.sources, listing_field(source), 1)
+        *_, number = await pipe.execute()
+        return int(number)
+
+    async def begin_reading(self, source: str) -> int:
+        """Give a number, to be taken before documents are read.
+
+        What two producers read at once may differ; a promise made of an earlier reading does
+        not replace one of a later reading (``Outcome.OUTDATED``).
+        """
+        return int(await self.redis.hincrby(self.keys.sources, reading_field(source), 1))
+
+    async def origin(self, source: str) -> str | None:
+        """Tell where a source was last read from, or None when it is not known here."""
+        found = await self.redis.hget(self.keys.sources, source)
+        return text(found) if found is not None else None
+
+    async def sources(self) -> dict[str, str]:
+        """Give all sources, with where each was last read from."""
+        found = await self.redis.hgetall(self.keys.sources)
+        return {text(k): text(v) for k, v in found.items() if "\0" not in text(k)}
+
+    async def lookup(
+        self, promises: Sequence[tuple[str, str]], *, reading: int = 0
+    ) -> list[Registered | None]:
+        """Find documents whose content needs no work, in one atomic step.
+
+        One that is unchanged loses its dead letter, if it has one: it could not be read for a
+        while. What was read earlier than ``reading`` does not replace what is found here.
+
+        Args:
+            promises: (document_id, content_hash) each.
+            reading: when the contents were read (``begin_reading``); 0: not compared.
+
+        Returns:
+            For each UNCHANGED or PENDING, or None when it has to be split and registered.
+        """
+        if not promises:
+            return []
+        found = await self._lookup(
+            keys=[self.keys.dead, *(self.keys.document(document) for document, _ in promises)],
+            args=[self.keys.job(""), reading, *(item for promise in promises for item in promise)],
+        )
+        return [
+            Registered(Outcome(state[0].decode()), int(state[1]), state[2].decode())
+            if state
+            else None
+            for state in found
+        ]
+
+    async def mark_seen(self, source: str, documents: Sequence[str]) -> None:
+        """Note that these were listed, whatever becomes of them: what is listed is not gone.
+
+        They count as seen by the newest listing that has begun, so that no other producer that
+        walked past before they came takes them for gone. Those that are not known are left out.
+        """
+        if documents:
+            await self._seen(
+                keys=[self.keys.source(source), self.keys.sources],
+                args=[listing_field(source), *documents],
+            )
+
+    async def register(self, job: str, promises: Sequence[Promise]) -> list[Registered]:
+        """Promise contents: each gets a version, unless it is promised already."""
+        pipe = self.redis.pipeline(transaction=False)
+        keys = self.keys
+        for promise in promises:
+            await self._register(
+                keys=[
+                    keys.document(promise.document_id), keys.source(promise.source),
+                    keys.job(job), keys.open(job), keys.sources, keys.meta, keys.twins, keys.dead,
+                ],
+                args=[
+                    promise.document_id, promise.source, promise.key_bytes, promise.content_hash,
+                    promise.chunk_count, job, listing_field(promise.source), keys.job(""),
+                    keys.open(""), promise.reading, promise.unseen_since,
+                    int(promise.only_wanted), promise.missing,
+                ],
+                client=pipe,
+            )  # fmt: skip
+        return [
+            Registered(Outcome(outcome.decode()), int(version), by.decode(), twin.decode())
+            for outcome, version, by, twin in await pipe.execute()
+        ]
+
+    async def standing(self, documents: Sequence[str]) -> list[Standing]:
+        """Tell what is wanted of documents."""
+        pipe = self.redis.pipeline(transaction=False)
+        fields = ["wanted", "committed", "committed_count", "withdrawn"]
+        for document in documents:
+            pipe.hmget(self.keys.document(document), fields)
+        return [Standing(*(int(value or 0) for value in state)) for state in await pipe.execute()]
+
+    async def key_bytes(self, document_id: str) -> bytes:
+        """Give a document's key in its source; empty when the document is not known."""
+        found: bytes | None = await self.redis.hget(self.keys.document(document_id), "key")  # type: ignore[assignment]
+        return found or b""
+
+    async def count(self, source: str) -> int:
+        """Count the documents of a source that are not deleted."""
+        return int(await self.redis.zcard(self.keys.source(source)))
+
+    async def count_unseen(self, source: str, listing: int) -> int:
+        """Count the documents that neither this listing nor a later one has seen."""
+        return int(await self.redis.zcount(self.keys.source(source), "-inf", f"({listing}"))
+
+    async def unseen(self, source: str, listing: int) -> AsyncIterator[list[Gone]]:
+        """Give documents that neither this listing nor a later one has seen, in pages.
+
+        They come in no order, and one may come twice; the caller may delete them meanwhile.
+        """
+        if not await self.count_unseen(source, listing):
+            return
+        cursor = 0
+        while True:
+            cursor, page = await self.redis.zscan(self.keys.source(source), cursor, count=PAGE)
+            gone = [text(document) for document, score in page if float(score) < listing]
+            if gone:
+                pipe = self.redis.pipeline(transaction=False)
+                for document in gone:
+                    pipe.hget(self.keys.document(document), "key")
+                keys = await pipe.execute()
+                yield [Gone(d, key or b"") for d, key in zip(gone, keys, strict=True)]
+            if not cursor:
+                return

@@ -1,0 +1,37 @@
+#!lua flags=allow-oom
+-- Commit documents, count, and strike the batch off: one step, and only once.
+-- KEYS: batch, waiting, leased, totals, job, dead letters, graves, twins, then a document for
+--       each part
+-- ARGV: batch id, chunks written, tokens, chunks reused, document key prefix, source key prefix,
+--       open key prefix, job key prefix, quarantine in ms, then for each part version, verdict
+-- Returns 1, or 0 when the batch had been struck off before
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+local due = now_ms() + tonumber(ARGV[9])
+local committed, withdrawn = 0, 0
+for part = 1, #KEYS - 8 do
+  local document = KEYS[part + 8]
+  local version, verdict = ARGV[2 * part + 8], ARGV[2 * part + 9]
+  local id = string.sub(document, #ARGV[5] + 1)
+  local state = redis.call('HMGET', document, 'wanted', 'committed', 'withdrawn', 'older',
+    'count', 'job')
+  if state[1] == version and state[2] ~= version and state[3] ~= version then
+    if verdict == 'commit' then
+      advance(document, id, KEYS[8])
+      conclude(document, id, ARGV[6], KEYS[6], KEYS[7], due)
+      redis.call('HDEL', document, 'unknown_older')
+      committed = committed + 1
+    elseif verdict == 'withdraw' then
+      inter(KEYS[7], due, id, (state[4] or '') .. version .. ':' .. state[5])
+      redis.call('HSET', document, 'withdrawn', version, 'older', '')
+      drop_marks(document)
+      withdrawn = withdrawn + 1
+    end
+    if verdict == 'commit' or verdict == 'withdraw' then
+      redis.call('SREM', ARGV[7] .. state[6], id)
+    end
+  end
+end
+strike_off(KEYS[1], ARGV[1], KEYS[2], KEYS[3], KEYS[4], ARGV[8])
+count(KEYS[5], 'chunks_written', ARGV[2], 'chunks_reused', ARGV[4], 'tokens', ARGV[3],
+  'documents_committed', committed, 'documents_failed', withdrawn)
+return 1

@@ -1,0 +1,46 @@
+#!lua flags=allow-oom
+-- Put smaller batches in the place of one that its owner holds.
+-- KEYS: batch, waiting, leased, totals, job, then a child for each, then for each piece of a part
+--       in each child its document
+-- ARGV: batch id, owner, number of children, then for each child: id, payload, chunks, number of
+--       pieces, then for each of those: first of the part that it was cut of, first, units
+-- Returns 1, or 0 when the lease is lost
+if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[2] then return 0 end
+local before = redis.call('HMGET', KEYS[1], 'job', 'chunks', 'bytes', 'crashes', 'attempts',
+  'first_error')
+local children = tonumber(ARGV[3])
+local at, document, batches, bytes, chunks = 4, 5 + children, -1, 0, 0
+local marks = {}
+for child = 1, children do
+  local id, payload, size, pieces = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
+  at = at + 4
+  -- It may be there: the whole was published twice, and is split for the second time.
+  if redis.call('EXISTS', KEYS[5 + child]) == 0 then
+    redis.call('HSET', KEYS[5 + child], 'payload', payload, 'job', before[1], 'chunks', size,
+      'bytes', #payload, 'crashes', before[4], 'alone_crashes', 0, 'attempts', before[5])
+    if before[6] then redis.call('HSET', KEYS[5 + child], 'first_error', before[6]) end
+    redis.call('ZADD', KEYS[2], 0, id)
+    batches, bytes, chunks = batches + 1, bytes + #payload, chunks + tonumber(size)
+  end
+  for _ = 1, pieces do
+    document = document + 1
+    local whole = redis.call('HGET', KEYS[document], 'part:' .. ARGV[at])
+    -- Settled as a whole once, and counted; a version that is over has no marks at all.
+    if whole then
+      local set = ARGV[at] == ARGV[at + 1] and 'HSET' or 'HSETNX' -- a piece may have its own
+      local mark = whole == 'done' and 'done' or ARGV[at + 2]
+      marks[#marks + 1] = {set, KEYS[document], 'part:' .. ARGV[at + 1], mark}
+    end
+    at = at + 3
+  end
+end
+-- After all were looked at: the first piece's mark takes the place of the whole's.
+for _, mark in ipairs(marks) do redis.call(unpack(mark)) end
+redis.call('DEL', KEYS[1])
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('ZREM', KEYS[3], ARGV[1])
+redis.call('HINCRBY', KEYS[4], 'batches', batches)
+redis.call('HINCRBY', KEYS[4], 'chunks', chunks - tonumber(before[2]))
+redis.call('HINCRBY', KEYS[4], 'bytes', bytes - tonumber(before[3]))
+count(KEYS[5], 'batches_published', batches)
+return 1

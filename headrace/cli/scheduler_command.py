@@ -1,0 +1,31 @@
+"""``headrace scheduler``: keep order, with or without workers."""
+
+import asyncio
+
+import click
+
+from contract.errors import UsageError
+from contract.logs import configure_logs
+from contract.settings import load_settings
+from headrace.cli.exit_code import ExitCode
+from headrace.session import running_session
+
+
+@click.command("scheduler")
+def scheduler_command() -> int:
+    """Announce lost batches again and clear up, until SIGTERM; run as many as you like."""
+    # Imported once it is needed: it takes seconds, for which --help need not wait.
+    from headrace.scheduler import keep_order  # noqa: PLC0415
+
+    session = running_session(load_settings())
+    if session is None:
+        raise UsageError(
+            "no servers: set HEADRACE_REDIS_URL and HEADRACE_MILVUS_URI, or run `headrace up` in "
+            "this folder"
+        )
+    configure_logs()
+    try:
+        asyncio.run(keep_order(session))
+    except KeyboardInterrupt:
+        return ExitCode.DONE
+    raise AssertionError("it ends by an error, or is ended")

@@ -1,0 +1,1 @@
+"""Comparing sources, ledger and Milvus with each other, and mending what differs."""

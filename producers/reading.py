@@ -1,0 +1,131 @@
+"""Reading: listed items in groups, each group read at once and under a number of its own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from contract.errors import DocumentError
+from producers.document import Entry, Omission, Reason
+from producers.sources.source import Source
+
+GROUP_DOCUMENTS = 64
+"""Documents that are read and looked up together."""
+GROUP_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A document's bytes, read."""
+
+    entry: Entry
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Listed items that were read together."""
+
+    reading: int
+    """A number taken before the first of them was read (``Promises.begin_reading``)."""
+    loaded: Sequence[Loaded]
+    omitted: Sequence[Omission]
+    """What could not be read, or was listed as something that is not."""
+
+    @property
+    def listed(self) -> int:
+        """Count the items."""
+        return len(self.loaded) + len(self.omitted)
+
+    @property
+    def size_bytes(self) -> int:
+        """Add up what was read."""
+        return sum(len(item.data) for item in self.loaded)
+
+
+class Reader:
+    """Reads what a source lists."""
+
+    def __init__(
+        self, source: Source, max_bytes: int, begin_reading: Callable[[], Awaitable[int]]
+    ) -> None:
+        """Prepare; nothing is read yet.
+
+        Args:
+            source: lists and reads.
+            max_bytes: most bytes of one document.
+            begin_reading: gives a number, before each group is read.
+        """
+        self._source = source
+        self._max_bytes = max_bytes
+        self._begin_reading = begin_reading
+
+    async def groups(self) -> AsyncIterator[Group]:
+        """List the source once, and read one group while the caller has the one before."""
+        listed = iter(grouped(self._source.listing(), GROUP_DOCUMENTS, GROUP_BYTES))
+
+        async def load() -> Group | None:
+            group = await asyncio.to_thread(next, listed, None)
+            return None if group is None else await self.read(group)
+
+        ahead = asyncio.create_task(load())
+        try:
+            while (group := await ahead) is not None:
+                ahead = asyncio.create_task(load())
+                yield group
+        finally:
+            ahead.cancel()
+            await asyncio.wait([ahead])
+
+    async def read(self, items: Iterable[Entry | Omission]) -> Group:
+        """Read some files at once; what can't be read is left out, and the others go on."""
+        items = list(items)
+        entries = [item for item in items if isinstance(item, Entry)]
+        omitted = [item for item in items if isinstance(item, Omission)]
+        reading = await self._begin_reading()
+        read = await asyncio.gather(
+            *(self._source.read(entry, self._max_bytes) for entry in entries),
+            return_exceptions=True,
+        )
+        loaded = []
+        for entry, data in zip(entries, read, strict=True):
+            if isinstance(data, bytes):
+                loaded.append(Loaded(entry, data))
+            elif isinstance(data, DocumentError):
+                omitted.append(Omission.of(entry.key, entry.key_bytes, data))
+            else:
+                raise data
+        return Group(reading, loaded, omitted)
+
+    async def again(self, items: Sequence[Loaded]) -> Group:
+        """Read some once more, under a new number.
+
+        What a program handed over can't be read again: it stays what it was, and is the newest.
+        """
+        before = {item.entry.key_bytes: item for item in items}
+        group = await self.read(item.entry for item in items)
+        kept = [before[o.key_bytes] for o in group.omitted if o.reason == Reason.REPEATED]
+        omitted = [o for o in group.omitted if o.reason != Reason.REPEATED]
+        return Group(group.reading, [*group.loaded, *kept], omitted)
+
+
+def grouped(
+    items: Iterable[Entry | Omission], count: int, size_bytes: int
+) -> Iterable[list[Entry | Omission]]:
+    """Put listed items into groups that are read and planned together.
+
+    Args:
+        items: what is listed.
+        count: most items in a group.
+        size_bytes: most bytes in a group, unless one item alone has more.
+    """
+    group: list[Entry | Omission] = []
+    size = 0
+    for item in items:
+        more = item.size_bytes if isinstance(item, Entry) else 0
+        if group and (len(group) >= count or size + more > size_bytes):
+            yield group
+            group, size = [], 0
+        group.append(item)
+        size += more
+    if group:
+        yield group

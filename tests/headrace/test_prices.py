@@ -1,0 +1,26 @@
+"""Promises of what embedding costs."""
+
+from typing import Any
+
+import pytest
+
+from contract.settings import load_settings
+from headrace.prices import price_of
+
+
+@pytest.mark.parametrize(
+    ("settings", "price"),
+    [
+        ({}, 0.0),
+        ({"embedding_provider": "openai"}, 0.02),
+        ({"embedding_provider": "openai", "embedding_model": "text-embedding-3-large"}, 0.13),
+        ({"embedding_provider": "openai", "embedding_model": "of-tomorrow"}, None),
+        ({"embedding_provider": "openai", "embedding_base_url": "http://here/v1"}, None),
+        ({"embedding_provider": "some.module:Embeddings"}, None),
+        ({"embedding_provider": "some.module:Embeddings", "embedding_price": 0.5}, 0.5),
+        ({"embedding_price": 0.0, "embedding_provider": "openai"}, 0.0),
+    ],
+)
+def test_price(settings: dict[str, Any], price: float | None) -> None:
+    """The setting counts first; what runs here is free; elsewhere nobody knows."""
+    assert price_of(load_settings({}, **settings)) == price
