@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 import psutil
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from benchmarks.rig.proxy import Proxy
 from benchmarks.rig.rig import COLLECTION, LEASE_SECONDS, Place, Rig
 from contract.batch import decode
+from contract.ledger.ledger import Ledger
 from contract.queue import announce
 
 Fault: TypeAlias = Callable[[Rig, random.Random], Awaitable[None]]
@@ -145,9 +147,11 @@ async def late_batches(rig: Rig, draw: random.Random) -> None:
     """Publish batches once more that were finished: none may be written down."""
     old = _old(rig, draw)
     try:
-        await rig.ledger.publish([decode(rig.tap.payloads[batch]) for batch in old])
-        revived = [batch for batch in old if await rig.client.exists(rig.ledger.keys.batch(batch))]
-    except RedisError as error:  # a supervisor's view of Redis is as good as anyone's
+        async with Redis.from_url(rig.redis.url) as client:  # no connection from before a fault
+            ledger = Ledger(client, COLLECTION)
+            await ledger.publish([decode(rig.tap.payloads[batch]) for batch in old])
+            revived = [batch for batch in old if await client.exists(ledger.keys.batch(batch))]
+    except RedisError as error:
         rig.say(f"late batches not published: {error}")
         return
     if revived:

@@ -17,7 +17,7 @@ from worker.milvus import connect, quiet_libraries, translated
 
 PAGE = 16_000
 """Ids in one page of the stream: Milvus Lite looks at every row for each page; 16,384 is the
-most that a server gives at once."""
+most that may be asked for."""
 IDS_TOGETHER = 2_000
 """Rows that are read or deleted by id in one call."""
 FIRST_LIMIT = 4_000

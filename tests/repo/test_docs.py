@@ -53,3 +53,12 @@ def test_modules_named_in_the_architecture_exist() -> None:
     assert paths
     for path in paths:
         assert (ROOT / path).exists(), path
+
+
+def test_every_row_of_the_crash_table_names_a_test() -> None:
+    """What is said of a kill is tested where the table says."""
+    table = ARCHITECTURE.partition("| killed after |")[2].partition("\n\n")[0].splitlines()[2:]
+    assert table
+    for row in table:
+        path, _, name = row.rsplit("`", 2)[1].partition("::")
+        assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8"), row

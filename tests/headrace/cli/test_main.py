@@ -155,6 +155,7 @@ def test_status_of_an_unused_folder(tmp_path: Path) -> None:
     assert command.run("status", "--json").expect(0).json == {
         "running": False,
         "workers": [],
+        "troubles": {},
         "collections": [],
     }
     assert str(tmp_path) in command.run("status").expect(0).out
