@@ -160,7 +160,9 @@ class Settings(BaseModel):
     lease_seconds: Annotated[float, Field(ge=3, le=3600)] = Field(
         30.0, description="a worker silent for this long has lost its batches"
     )
-    batch_timeout_seconds: Seconds = Field(600.0, description="for one attempt at one stage of a batch")
+    batch_timeout_seconds: Seconds = Field(
+        600.0, description="for one attempt at one stage of a batch"
+    )
     store_timeout_seconds: Seconds = Field(30.0, description="for one call to Milvus")
     redis_timeout_seconds: Seconds = Field(10.0, description="for one call to Redis")
     connect_timeout_seconds: Annotated[float, Field(gt=0, le=8)] = Field(

@@ -26,7 +26,7 @@ from tests.contract.ledger.worker_model import Worker
 from tests.contract.ledger.world import CONTENTS, FLAKY, GONE, POISON, SOURCE, World
 from tests.servers.redis import RedisServer
 
-DOCUMENTS = ("d0", "d1")
+DOCUMENTS = ("d0", "d1", "d2")
 PROMISED = ("documents_new", "documents_changed", "documents_deleted")
 ENDS = (
     "documents_committed",
@@ -58,9 +58,6 @@ class LedgerMachine(RuleBasedStateMachine):
         self.janitors: list[Janitor] = []
         self.numbers = itertools.count()
         self.run(self.empty())
-        self.world.files = dict.fromkeys(DOCUMENTS, "good")
-        self.run(Producer(self.ledger, self.world).run())
-        self.overtake()
 
     def run(self, call: Coroutine[Any, Any, T]) -> T:
         """Wait for a call, in the one loop of this machine."""
@@ -76,19 +73,14 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(
         document=st.sampled_from(DOCUMENTS),
         content=st.sampled_from((*sorted(CONTENTS), "good", "better", GONE)),
-        then=st.sampled_from(("nothing", "import", "import", "overtake")),
     )
-    def change(self, document: str, content: str, then: str) -> None:
-        """Write a file, or delete it; maybe an import that meets no trouble follows."""
+    def change(self, document: str, content: str) -> None:
+        """Write a file, or delete it."""
         if content == GONE:
             self.world.files.pop(document, None)
             self.world.unreadable.discard(document)
         else:
             self.world.files[document] = content
-        if then != "nothing":
-            self.run(Producer(self.ledger, self.world).run())
-        if then == "overtake":
-            self.overtake()
 
     @precondition(lambda self: self.world.files)
     @rule(data=st.data())
@@ -148,17 +140,6 @@ class LedgerMachine(RuleBasedStateMachine):
 
     # --- workers
 
-    def batches(self) -> list[str]:
-        """Name the unfinished batches, or the last ones if there are none."""
-        keys = self.ledger.keys
-        unfinished = self.run(self.redis.zrange(keys.waiting, 0, -1))
-        unfinished += self.run(self.redis.zrange(keys.leased, 0, -1))
-        return [name.decode() for name in unfinished] or [b.id for b in self.world.batches[-4:]]
-
-    def worker(self, batch_id: str) -> Worker:
-        """Make a worker that meets no trouble."""
-        return Worker(self.ledger, self.world, batch_id, f"w{next(self.numbers)}.")
-
     @precondition(lambda self: self.world.batches)
     @rule(
         data=st.data(),
@@ -181,7 +162,7 @@ class LedgerMachine(RuleBasedStateMachine):
         worker = Worker(
             self.ledger,
             self.world,
-            data.draw(st.sampled_from(self.batches())),
+            data.draw(st.sampled_from(self.world.batches[-8:])).id,
             f"w{next(self.numbers)}.",
             lease_seconds=lease_seconds,
             refused=refused,
@@ -204,12 +185,6 @@ class LedgerMachine(RuleBasedStateMachine):
                 self.workers.remove(worker)
                 return
 
-    @rule()
-    def overtake(self) -> None:
-        """Bring all that waits to its end, past those that stand still."""
-        for batch_id in self.run(self.ledger.sweep(grace_seconds=0)).oldest:
-            self.run(self.worker(batch_id).run())
-
     @precondition(lambda self: self.workers)
     @rule(data=st.data(), how=st.sampled_from(("kill", "kill and sweep", "give back")))
     def stop(self, data: st.DataObject, how: str) -> None:
@@ -229,7 +204,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     # --- people, janitors
 
-    @rule(data=st.data(), halt=st.sampled_from((Halt.CANCELLED, Halt.PAUSED, Halt.NONE)))
+    @rule(data=st.data(), halt=st.sampled_from(Halt))
     def halt(self, data: st.DataObject, halt: Halt) -> None:
         """Pause, resume or cancel a job."""
         found = self.run(self.jobs.latest(4))
@@ -239,21 +214,26 @@ class LedgerMachine(RuleBasedStateMachine):
             if done and halt is Halt.CANCELLED:
                 self.world.cancelled.add(job)
 
-    @precondition(lambda self: self.world.cancelled)
-    @rule(who=st.sampled_from(("new", "new", "old", "old", "killed")), steps=st.integers(1, 12))
-    def clear(self, who: str, steps: int) -> None:
-        """Let a janitor begin or go on, or kill one; maybe there is another."""
-        if who == "new" or not self.janitors:
-            self.janitors.insert(0, Janitor(self.ledger, self.world, calls=1 + steps % 2))
-        if who == "killed":
-            self.janitors.pop(0)
-            return
-        if who == "old":
-            self.janitors.reverse()
+    @rule(calls=st.integers(1, 2), steps=st.integers(1, 12))
+    def clear(self, calls: int, steps: int) -> None:
+        """Let a janitor begin; maybe it dies soon, and maybe there is another."""
+        self.janitors.append(Janitor(self.ledger, self.world, calls=calls))
+        self.go_on_clearing(steps)
+
+    @precondition(lambda self: self.janitors)
+    @rule(steps=st.integers(1, 12))
+    def go_on_clearing(self, steps: int) -> None:
+        """Let the oldest janitor go on."""
         for _ in range(steps):
             if not self.run(self.janitors[0].step()):
                 self.janitors.pop(0)
                 return
+
+    @precondition(lambda self: self.janitors)
+    @rule()
+    def kill_janitor(self) -> None:
+        """Kill the oldest janitor."""
+        self.janitors.pop(0)
 
     @precondition(lambda self: not any(worker.armed for worker in self.workers))
     @rule()
@@ -292,7 +272,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.run(last.run())
         for _ in range(ROUNDS):
             for batch_id in self.run(self.ledger.sweep(grace_seconds=0, silent_owner="w")).oldest:
-                self.run(self.worker(batch_id).run())
+                owner = f"w{next(self.numbers)}."
+                self.run(Worker(self.ledger, self.world, batch_id, owner).run())
         self.run(Janitor(self.ledger, self.world).run())
         for zombie in zombies:
             self.run(zombie.step())
