@@ -2,40 +2,43 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 from pymilvus import MilvusClient
 
 from contract.settings import Settings
-from worker.milvus import connect, translated
+from worker.milvus import open_connection, translated
+from worker.renewable import Renewable
 
 
 class Eraser:
     """Deletes rows of one collection; makes no collection and loads none."""
 
-    def __init__(self, client: MilvusClient, collection: str, settings: Settings) -> None:
-        """Use a synchronous client (the asynchronous one hides errors) that the caller closes."""
-        self._client = client
+    def __init__(
+        self, connection: Renewable[MilvusClient], collection: str, settings: Settings
+    ) -> None:
+        """Use a connection that the caller closes."""
+        self._connection = connection
         self._collection = collection
         self._settings = settings
 
     async def delete(self, ids: Sequence[str]) -> None:
         """Delete rows by primary key, in one call; rows that are not there are no error.
 
+        By the synchronous client: the asynchronous one hides errors.
+
         Raises:
             CollectionGoneError: there is no such collection.
             TransientError: Milvus does not answer.
         """
-        with translated(self._settings):
-            await asyncio.to_thread(self._delete, list(ids))
-
-    def _delete(self, ids: list[str]) -> Any:
-        return self._client.delete(
-            self._collection,
-            ids=ids,
-            timeout=self._settings.store_timeout_seconds,
-            retry_on_rate_limit=False,
-        )
+        async with self._connection.used() as client:
+            with translated(self._settings):
+                await asyncio.to_thread(
+                    client.delete,
+                    self._collection,
+                    ids=list(ids),
+                    timeout=self._settings.store_timeout_seconds,
+                    retry_on_rate_limit=False,
+                )
 
 
 class Erasers:
@@ -44,22 +47,12 @@ class Erasers:
     def __init__(self, settings: Settings) -> None:
         """Connect to nothing yet."""
         self._settings = settings
-        self._client: MilvusClient | None = None
-        self._connecting = asyncio.Lock()
+        self._connection = open_connection(settings)
 
     async def get(self, collection: str) -> Eraser:
-        """Give the eraser of a collection, whether or not there is one of that name.
-
-        Raises:
-            UnreachableError: Milvus does not answer.
-            UsageError: it refuses the credentials.
-        """
-        async with self._connecting:
-            if self._client is None:
-                self._client = await asyncio.to_thread(connect, self._settings)
-        return Eraser(self._client, collection, self._settings)
+        """Give the eraser of a collection, whether or not there is one of that name."""
+        return Eraser(self._connection, collection, self._settings)
 
     async def close(self) -> None:
         """Close the connection."""
-        if self._client is not None:
-            await asyncio.to_thread(self._client.close)
+        await self._connection.aclose()

@@ -5,11 +5,15 @@ import contextlib
 import threading
 import time
 from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 BEAT_SECONDS = 0.5
+THREADS = 64
+"""For calls that block. Python's own number, 6 on two cores, is soon used up by calls that hang,
+and then a canary waits for a thread and not for its server."""
 
 
 class LoopThread:
@@ -24,6 +28,9 @@ class LoopThread:
         self.lag_seconds = 0.0
         self._beaten = time.monotonic()
         self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(
+            ThreadPoolExecutor(THREADS, thread_name_prefix="headrace-call")
+        )
         self._tasks: set[asyncio.Task[Any]] = set()
         self._thread = threading.Thread(target=self._run, name="headrace-loop", daemon=True)
         self._thread.start()

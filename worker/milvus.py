@@ -1,5 +1,6 @@
 """The way to Milvus: its clients, with their errors in our terms."""
 
+import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,10 @@ from pymilvus import MilvusClient, MilvusException
 from contract.errors import TimedOutError, UsageError
 from contract.settings import Settings, address
 from worker.milvus_errors import judged, judged_grpc
+from worker.renewable import Renewable
+
+GRACE_SECONDS = 1.0
+"""Between the last time-out of a call and the end of its connection."""
 
 
 def quiet_libraries() -> None:
@@ -49,9 +54,11 @@ def connection_arguments(settings: Settings) -> dict[str, Any]:
 def _grpc_options(uri: str) -> dict[str, int]:
     """Ping less often than pymilvus' 10 s, at which Milvus Lite drops the connection.
 
-    Half-open connections are found by the time-out that every call has. Connecting is tried
-    again within a second: by its own rules grpc waits up to two minutes, so that a server that
-    had been away for two was found after 46 and 58 s; with these after 0.7 and 1.3 s.
+    Half-open connections are found by the time-out that every call has, and given up for new
+    ones: so clients must not share one connection, as grpc by itself lets all of a process that
+    have the same target. Connecting is tried again within a second: by its own rules grpc waits up
+    to two minutes, so that a server that had been away for two was found after 46 and 58 s; with
+    these after 0.7 and 1.3 s.
     """
     options = {
         "grpc.keepalive_time_ms": 300_000,
@@ -59,6 +66,7 @@ def _grpc_options(uri: str) -> dict[str, int]:
         "grpc.initial_reconnect_backoff_ms": 200,
         "grpc.min_reconnect_backoff_ms": 5_000,  # for one attempt
         "grpc.max_reconnect_backoff_ms": 1_000,
+        "grpc.use_local_subchannel_pool": 1,
     }
     if urlsplit(uri).hostname in {"127.0.0.1", "::1", "localhost"}:
         options["grpc.enable_http_proxy"] = 0  # no proxy leads to this machine
@@ -75,6 +83,18 @@ def connect(settings: Settings) -> MilvusClient:
     arguments = connection_arguments(settings)
     with translated(settings):
         return MilvusClient(**arguments, timeout=settings.connect_timeout_seconds)
+
+
+def open_connection(settings: Settings) -> Renewable[MilvusClient]:
+    """Give a connection for calls that block, each of them in a thread; the caller closes it.
+
+    Nothing is opened before the first call.
+    """
+    return Renewable(
+        lambda: asyncio.to_thread(connect, settings),
+        lambda client: asyncio.to_thread(client.close),
+        settings.store_timeout_seconds + GRACE_SECONDS,
+    )
 
 
 @contextmanager

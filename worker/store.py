@@ -27,7 +27,8 @@ from worker.collections import (
     VARCHAR_FIELDS,
     VECTOR_FIELD,
 )
-from worker.milvus import connection_arguments, translated
+from worker.milvus import GRACE_SECONDS, connection_arguments, translated
+from worker.renewable import Renewable
 
 IDS_IN_ONE_DELETE = 1_000
 IDS_IN_ONE_READ = 500
@@ -125,31 +126,30 @@ class MilvusStore:
     """One collection, written to by its physical name; one object a process and loop."""
 
     def __init__(
-        self, milvus: Milvus, client: MilvusClient, physical: str, settings: Settings
+        self, connection: Renewable[MilvusClient], physical: str, settings: Settings
     ) -> None:
-        """Use :meth:`open` instead."""
-        self._milvus = milvus
-        self._client = client
+        """Open nothing yet; ``close`` it in the event loop in which it was used.
+
+        Args:
+            connection: for deletions and reads; the caller closes it.
+            physical: name of a collection that exists, not its alias.
+            settings: address and time-outs.
+        """
+        self._connection = connection
         self._physical = physical
         self._settings = settings
+        self._writer: Renewable[_Writer] = Renewable(
+            self._open_writer, _close, settings.store_timeout_seconds + GRACE_SECONDS
+        )
         self.is_gone = False
         """Whether the collection turned out to be dropped: open it anew."""
 
-    @classmethod
-    async def open(cls, client: MilvusClient, physical: str, settings: Settings) -> "MilvusStore":
-        """Open a collection that exists; ``close`` it in the same event loop.
-
-        Args:
-            client: a synchronous client for deletions; the caller closes it.
-            physical: name of the collection itself, not its alias.
-            settings: address and time-outs.
-        """
-
-        def build() -> Milvus:
+    async def _open_writer(self) -> _Writer:
+        def build() -> _Writer:
             return _Writer(
                 embedding_function=_Given(np.empty((0, 0), np.float32)),
-                collection_name=physical,
-                connection_args=connection_arguments(settings),
+                collection_name=self._physical,
+                connection_args=connection_arguments(self._settings),
                 primary_field=PRIMARY_FIELD,
                 text_field=TEXT_FIELD,
                 vector_field=VECTOR_FIELD,
@@ -157,10 +157,9 @@ class MilvusStore:
                 enable_dynamic_field=True,
             )
 
-        with translated(settings):
-            async with asyncio.timeout(settings.store_timeout_seconds):
-                milvus = await asyncio.to_thread(build)
-        return cls(milvus, client, physical, settings)
+        with translated(self._settings):
+            async with asyncio.timeout(self._settings.connect_timeout_seconds):
+                return await asyncio.to_thread(build)
 
     async def upsert(self, rows: Sequence[Row], vectors: NDArray[np.float32]) -> None:
         """Write rows, replacing those with the same ids; safe to repeat.
@@ -174,18 +173,19 @@ class MilvusStore:
             CollectionGoneError: the collection was dropped; see ``is_gone``.
             TransientError: Milvus does not answer; whether it wrote is unknown.
         """
-        store = copy.copy(self._milvus)
-        store.embedding_func = _Given(vectors)
-        # With a time-out of its own pymilvus would retry until that; retrying is the caller's.
-        with self._watched():
-            async with asyncio.timeout(self._settings.store_timeout_seconds):
-                await store.aupsert(
-                    ids=[row.chunk_id for row in rows],
-                    documents=[row.document for row in rows],
-                    batch_size=len(rows),
-                    retry_times=0,
-                    retry_on_rate_limit=False,
-                )
+        async with self._writer.used() as writer:
+            store = copy.copy(writer)
+            store.embedding_func = _Given(vectors)
+            # With a time-out of its own pymilvus would retry until that; retrying is the caller's.
+            with self._watched():
+                async with asyncio.timeout(self._settings.store_timeout_seconds):
+                    await store.aupsert(
+                        ids=[row.chunk_id for row in rows],
+                        documents=[row.document for row in rows],
+                        batch_size=len(rows),
+                        retry_times=0,
+                        retry_on_rate_limit=False,
+                    )
 
     async def delete(self, ids: Sequence[str]) -> None:
         """Delete rows by primary key; rows that are not there are no error.
@@ -199,16 +199,18 @@ class MilvusStore:
         """
         for at in range(0, len(ids), IDS_IN_ONE_DELETE):
             some = list(ids[at : at + IDS_IN_ONE_DELETE])
-            with self._watched():
-                await asyncio.to_thread(self._delete, ids=some)
+            await self._delete(ids=some)
 
-    def _delete(self, **which: Any) -> Any:
-        return self._client.delete(
-            self._physical,
-            **which,
-            timeout=self._settings.store_timeout_seconds,
-            retry_on_rate_limit=False,
-        )
+    async def _delete(self, **which: Any) -> None:
+        async with self._connection.used() as client:
+            with self._watched():
+                await asyncio.to_thread(
+                    client.delete,
+                    self._physical,
+                    **which,
+                    timeout=self._settings.store_timeout_seconds,
+                    retry_on_rate_limit=False,
+                )
 
     async def delete_older(self, document_id: str, version: int) -> None:
         """Delete all rows of a document's older versions, whichever they are.
@@ -220,8 +222,7 @@ class MilvusStore:
             TransientError: Milvus does not answer.
         """
         older = f"document_id == {json.dumps(document_id)} and version < {version:d}"
-        with self._watched():
-            await asyncio.to_thread(self._delete, filter=older, consistency_level=STRONG)
+        await self._delete(filter=older, consistency_level=STRONG)
 
     async def read(self, ids: Sequence[str], *, vectors: bool) -> dict[str, StoredRow]:
         """Read rows by primary key; rows that are not there are left out.
@@ -237,12 +238,13 @@ class MilvusStore:
         found: dict[str, StoredRow] = {}
         for at in range(0, len(ids), IDS_IN_ONE_READ):
             some = list(ids[at : at + IDS_IN_ONE_READ])
-            with self._watched():
-                found |= await asyncio.to_thread(self._read, some, vectors=vectors)
+            async with self._connection.used() as client:
+                with self._watched():
+                    found |= await asyncio.to_thread(self._read, client, some, vectors=vectors)
         return found
 
-    def _read(self, ids: list[str], *, vectors: bool) -> dict[str, StoredRow]:
-        rows = self._client.query(
+    def _read(self, client: MilvusClient, ids: list[str], *, vectors: bool) -> dict[str, StoredRow]:
+        rows = client.query(
             self._physical,
             ids=ids,
             output_fields=[*_READ_FIELDS, VECTOR_FIELD] if vectors else _READ_FIELDS,
@@ -262,11 +264,15 @@ class MilvusStore:
             raise
 
     async def close(self) -> None:
-        """Let go of the connections of this event loop; langchain-milvus has no close."""
-        milvus = self._milvus
-        await asyncio.to_thread(milvus.client.close)
-        if milvus._async_milvus_client is not None:  # noqa: SLF001 - making one to close it helps nobody
-            await milvus.aclient.close()
+        """Let go of the connections of this event loop, but the one that was handed in."""
+        await self._writer.aclose()
+
+
+async def _close(writer: Milvus) -> None:
+    """Do what langchain-milvus has no method for."""
+    await asyncio.to_thread(writer.client.close)
+    if writer._async_milvus_client is not None:  # noqa: SLF001 - making one to close it helps nobody
+        await writer.aclient.close()
 
 
 def _stored(row: Any) -> StoredRow:

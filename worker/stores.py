@@ -11,7 +11,7 @@ from contract.errors import CollectionGoneError
 from contract.settings import Settings
 from worker.collections import ensure_collection, held_model
 from worker.embedding.embedder import Embedder
-from worker.milvus import connect, translated
+from worker.milvus import open_connection, translated
 from worker.store import MilvusStore
 
 CHECK_SECONDS = 5.0
@@ -28,11 +28,10 @@ class Stores:
         self._settings = settings
         self._redis = redis
         self._embedder = embedder
-        self._client: MilvusClient | None = None
+        self._connection = open_connection(settings)
         self._stores: dict[str, MilvusStore] = {}
         self._opened = ""
         """The collection opened last, by its physical name."""
-        self._connecting = asyncio.Lock()
         self._opening: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def get(self, collection: str) -> MilvusStore:
@@ -58,11 +57,16 @@ class Stores:
         Deletes a row that does not exist, if a collection is open: that goes the way of all
         writes, while a server whose log is away still lists its collections.
 
+        One that was given up takes its connection with it, so the next goes over a new one.
+
         Raises:
             TransientError: there is none.
             UsageError: Milvus refuses the credentials.
         """
-        client = await self._connected()
+        async with self._connection.used() as client:
+            await self._check(client)
+
+    async def _check(self, client: MilvusClient) -> None:
         with translated(self._settings):
             await asyncio.to_thread(client.list_collections, timeout=CHECK_SECONDS)
             if self._opened:
@@ -80,21 +84,16 @@ class Stores:
         while self._stores:
             _, store = self._stores.popitem()
             await store.close()
-        if self._client is not None:
-            await asyncio.to_thread(self._client.close)
+        await self._connection.aclose()
 
     async def _open(self, collection: str) -> MilvusStore:
-        client = await self._connected()
-        with translated(self._settings):
-            held = await asyncio.to_thread(held_model, client, collection)
+        async with self._connection.used() as client:
+            with translated(self._settings):
+                held = await asyncio.to_thread(held_model, client, collection)
         model = await self._embedder.identify(held)
-        physical = await ensure_collection(client, self._redis, self._settings, collection, model)
-        store = await MilvusStore.open(client, physical, self._settings)
+        async with self._connection.used() as client:
+            physical = await ensure_collection(
+                client, self._redis, self._settings, collection, model
+            )
         self._opened = physical
-        return store
-
-    async def _connected(self) -> MilvusClient:
-        async with self._connecting:
-            if self._client is None:
-                self._client = await asyncio.to_thread(connect, self._settings)
-            return self._client
+        return MilvusStore(self._connection, physical, self._settings)

@@ -15,7 +15,7 @@ from tests.servers.milvus import MilvusLite, milvus_lite
 from tests.servers.redis import free_port
 from worker.embedding.build import make_embedder
 from worker.embedding.embedder import Embedder
-from worker.milvus import connect
+from worker.milvus import open_connection
 from worker.store import MilvusStore, rows_of
 
 
@@ -64,13 +64,13 @@ def _part(version: int, texts: list[str]) -> Part:
 async def _fill(redis: Redis, ours: Settings, embedder: Embedder, name: str) -> None:
     """Write two versions of one document, as they are for a moment in an update."""
     await prepare_collection(redis, ours, name, embedder)
-    client = connect(ours)
-    store = await MilvusStore.open(client, f"{name}_1", ours)
+    connection = open_connection(ours)
+    store = MilvusStore(connection, f"{name}_1", ours)
     for version, texts in ((1, ["mill", "weir", "lock"]), (2, ["mill", "weir", "sluice"])):
         vectors = (await embedder.embed(texts)).vectors
         await store.upsert(rows_of(_part(version, texts)), vectors)
     await store.close()
-    client.close()
+    await connection.aclose()
 
 
 async def test_each_text_is_found_once_and_the_nearest_first(

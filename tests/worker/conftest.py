@@ -16,7 +16,7 @@ from tests.worker.rig import Rig
 from tests.worker.rows import MODEL
 from tests.worker.shop import Shop
 from worker.collections import ensure_collection
-from worker.milvus import connect, quiet_libraries
+from worker.milvus import connect, open_connection, quiet_libraries
 from worker.store import MilvusStore
 from worker.stores import Stores
 
@@ -61,9 +61,11 @@ async def store(
 ) -> AsyncIterator[MilvusStore]:
     """Open the store of a new collection."""
     physical = await ensure_collection(client, redis, milvus_settings, collection, MODEL)
-    store = await MilvusStore.open(client, physical, milvus_settings)
+    connection = open_connection(milvus_settings)
+    store = MilvusStore(connection, physical, milvus_settings)
     yield store
     await store.close()
+    await connection.aclose()
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from contract.settings import Settings
 from tests.servers.milvus import milvus_lite
 from tests.worker.rows import MODEL, Stored, part, vectors
 from worker.collections import ensure_collection
-from worker.milvus import connect
+from worker.milvus import connect, open_connection
 from worker.store import MilvusStore, rows_of
 
 LONGEST_BYTES = 65_535
@@ -212,9 +212,10 @@ async def test_a_server_that_went_away_and_came_back(
     rows = rows_of(part("grain"))
     with milvus_lite(tmp_path / "milvus") as server:
         settings = settings.model_copy(update={"milvus_uri": server.uri})
-        client = await asyncio.to_thread(connect, settings)
-        physical = await ensure_collection(client, redis, settings, collection, MODEL)
-        store = await MilvusStore.open(client, physical, settings)
+        connection = open_connection(settings)
+        async with connection.used() as client:
+            physical = await ensure_collection(client, redis, settings, collection, MODEL)
+        store = MilvusStore(connection, physical, settings)
         await store.upsert(rows, vectors(1))
         server.kill()
         for call in every(store):
@@ -226,7 +227,7 @@ async def test_a_server_that_went_away_and_came_back(
         await until_it_works(lambda: store.upsert(rows, vectors(1)))
         await until_it_works(lambda: store.delete(["absent"]))
         await store.close()
-        client.close()
+        await connection.aclose()
 
 
 def every(store: MilvusStore) -> tuple[Callable[[], Awaitable[object]], ...]:
@@ -261,10 +262,15 @@ async def test_a_server_that_hangs_runs_into_the_time_out(
     with milvus_lite(tmp_path / "milvus") as server:
         changes = {"milvus_uri": server.uri, "store_timeout_seconds": 5.0}
         settings = settings.model_copy(update=changes)
-        client = await asyncio.to_thread(connect, settings)
-        physical = await ensure_collection(client, redis, settings, collection, MODEL)
-        hasty = settings.model_copy(update={"store_timeout_seconds": 0.3})
-        store = await MilvusStore.open(client, physical, hasty)
+        connection = open_connection(settings)
+        async with connection.used() as client:
+            physical = await ensure_collection(client, redis, settings, collection, MODEL)
+        hasty = settings.model_copy(
+            update={"store_timeout_seconds": 0.3, "connect_timeout_seconds": 0.3}
+        )
+        hasty_connection = open_connection(hasty)
+        store = MilvusStore(hasty_connection, physical, hasty)
+        await until_it_works(lambda: store.upsert(rows, vectors(1)))
         server.send(signal.SIGSTOP)
         for call in every(store):
             begun = time.monotonic()
@@ -274,4 +280,5 @@ async def test_a_server_that_hangs_runs_into_the_time_out(
         server.send(signal.SIGCONT)
         await until_it_works(lambda: store.upsert(rows, vectors(1)))
         await store.close()
-        client.close()
+        await hasty_connection.aclose()
+        await connection.aclose()

@@ -171,11 +171,11 @@ async def test_a_check_of_writes(
 ) -> None:
     """A server that lists collections and takes no writes is not healthy."""
     await stores.get(collection)
-    assert stores._client is not None
 
     def refuse(*_: object, **__: object) -> None:
         raise MilvusException(code=2, message="no log")
 
-    monkeypatch.setattr(stores._client, "delete", refuse)
+    async with stores._connection.used() as used:
+        monkeypatch.setattr(used, "delete", refuse)
     with pytest.raises(UnreachableError):
         await stores.check()
