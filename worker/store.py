@@ -1,8 +1,7 @@
-"""Rows in Milvus: written by langchain-milvus' ``aupsert``, read and deleted by primary key."""
+"""Rows in Milvus: written by LangChain's ``aupsert``, read and deleted by primary key."""
 
 import asyncio
 import contextlib
-import copy
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from typing import Any, Protocol
 import numpy as np
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
-from langchain_milvus import Milvus
 from numpy.typing import NDArray
 from pymilvus import MilvusClient
 
@@ -27,6 +25,7 @@ from worker.collections import (
     VARCHAR_FIELDS,
     VECTOR_FIELD,
 )
+from worker.columnar.milvus import ColumnarMilvus
 from worker.milvus import GRACE_SECONDS, connection_arguments, translated
 from worker.renewable import Renewable
 
@@ -99,23 +98,17 @@ def rows_of(part: Part) -> list[Row]:
     return rows
 
 
-class _Given(Embeddings):
-    """Vectors that are there already, in the form in which langchain-milvus asks for them."""
-
-    def __init__(self, vectors: NDArray[np.float32]) -> None:
-        self.vectors = vectors
+class _Elsewhere(Embeddings):
+    """What embeds for a store that is given its vectors: nothing."""
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:  # noqa: ARG002
-        return list(self.vectors)
+        raise AssertionError("vectors come with each write")
 
     def embed_query(self, text: str) -> list[float]:  # noqa: ARG002
         raise AssertionError("this store is only written to")
 
-    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
-        return self.embed_documents(texts)
 
-
-class _Writer(Milvus):
+class _Writer(ColumnarMilvus):
     """A LangChain store of a collection that is there, loaded, and only written to."""
 
     def _init(self, *_: Any, **__: Any) -> None:
@@ -147,7 +140,7 @@ class MilvusStore:
     async def _open_writer(self) -> _Writer:
         def build() -> _Writer:
             return _Writer(
-                embedding_function=_Given(np.empty((0, 0), np.float32)),
+                embedding_function=_Elsewhere(),
                 collection_name=self._physical,
                 connection_args=connection_arguments(self._settings),
                 primary_field=PRIMARY_FIELD,
@@ -174,15 +167,14 @@ class MilvusStore:
             TransientError: Milvus does not answer; whether it wrote is unknown.
         """
         async with self._writer.used() as writer:
-            store = copy.copy(writer)
-            store.embedding_func = _Given(vectors)
             # With a time-out of its own pymilvus would retry until that; retrying is the caller's.
             with self._watched():
                 async with asyncio.timeout(self._settings.store_timeout_seconds):
-                    await store.aupsert(
+                    await writer.aupsert(
                         ids=[row.chunk_id for row in rows],
                         documents=[row.document for row in rows],
                         batch_size=len(rows),
+                        embeddings=vectors,
                         retry_times=0,
                         retry_on_rate_limit=False,
                     )
@@ -268,7 +260,7 @@ class MilvusStore:
         await self._writer.aclose()
 
 
-async def _close(writer: Milvus) -> None:
+async def _close(writer: ColumnarMilvus) -> None:
     """Do what langchain-milvus has no method for."""
     await asyncio.to_thread(writer.client.close)
     if writer._async_milvus_client is not None:  # noqa: SLF001 - making one to close it helps nobody

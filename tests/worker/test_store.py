@@ -13,6 +13,7 @@ import pytest
 from pymilvus import MilvusClient
 from redis.asyncio import Redis
 
+import worker.columnar.milvus
 from contract.batch import Chunk
 from contract.errors import (
     CollectionGoneError,
@@ -24,6 +25,7 @@ from contract.settings import Settings
 from tests.servers.milvus import milvus_lite
 from tests.worker.rows import MODEL, Stored, part, vectors
 from worker.collections import ensure_collection
+from worker.columnar.wire import send
 from worker.milvus import connect, open_connection
 from worker.store import MilvusStore, rows_of
 
@@ -139,13 +141,40 @@ async def test_the_server_counts_bytes(store: MilvusStore, stored: Stored) -> No
     assert stored() == []
 
 
+async def test_rows_go_by_columns(store: MilvusStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows like those of any source take the fast way, in one request."""
+    sent: list[int] = []
+
+    async def listening(client: Any, request: Any, **options: Any) -> Any:
+        sent.append(request.num_rows)
+        return await send(client, request, **options)
+
+    monkeypatch.setattr(worker.columnar.milvus, "send", listening)
+    rows = rows_of(part("", "two", *["x" * 900] * 98, path="mill.md", deep={"list": [1, None]}))
+    await store.upsert(rows, np.ones((100, 4), np.float32))
+    assert sent == [100]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("milvus_uri", ["server"], indirect=True)
-async def test_a_message_over_the_server_s_limit_is_refused(store: MilvusStore) -> None:
-    """Halving it helps, waiting does not."""
+async def test_more_than_a_message_takes_is_sent_in_several(
+    store: MilvusStore, client: MilvusClient, collection: str
+) -> None:
+    """Rows of 71 MB, of which the server takes 64 at a time, are all written."""
     whole = part(*["x" * 65_000] * 1_100)
+    await store.upsert(rows_of(whole), np.ones((1_100, 4), np.float32))
+    (count,) = client.query(
+        collection, output_fields=["count(*)"], consistency_level="Strong", filter="version > 0"
+    )
+    assert count["count(*)"] == 1_100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("milvus_uri", ["server"], indirect=True)
+async def test_a_row_larger_than_any_message_is_refused(store: MilvusStore) -> None:
+    """It has no halves, and waiting does not help."""
     with pytest.raises(StoreRejectedError, match="larger than max"):
-        await store.upsert(rows_of(whole), np.ones((1_100, 4), np.float32))
+        await store.upsert(rows_of(part("grain", big="x" * 70_000_000)), vectors(1))
 
 
 async def test_many_rows_are_deleted_and_others_stay(store: MilvusStore, stored: Stored) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import json
 from functools import partial
 from typing import Any
 
@@ -37,18 +36,6 @@ async def put(found: list[Document], key: str, store: Any) -> Any:
 async def added(found: list[Document], key: str, store: Any) -> Any:
     """Insert one document."""
     return await store.aadd_documents(found, ids=[key])
-
-
-def told(rows: list[dict[str, Any]]) -> list[str]:
-    """Write rows down, so that they can be compared: NaN is not itself."""
-    return [json.dumps(row, sort_keys=True, default=float) for row in rows]
-
-
-def assert_alike(twins: Twins, count: int | None = None) -> None:
-    """Hold that both collections have the same rows."""
-    plain, columnar = map(told, twins.rows())
-    assert columnar == plain
-    assert count is None or len(plain) == count
 
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
@@ -92,7 +79,7 @@ async def test_any_documents(
         ids = [f"new {next(_numbers)}" for _ in drawn]
         plain, columnar = await twins.do(lambda store: store.aadd_documents(found, ids=ids))
     assert columnar == plain
-    assert_alike(twins)
+    twins.assert_alike()
 
 
 async def test_vectors_may_come_as_an_array(twins: Twins, sent: list[Any]) -> None:
@@ -116,7 +103,7 @@ async def test_vectors_may_come_as_an_array(twins: Twins, sent: list[Any]) -> No
     await columnar.aupsert(ids=ids[4], documents=found)
     assert await columnar.aadd_documents(found, ids=ids[5]) == ids[5]
     assert len(sent) == 6
-    assert_alike(twins, 54)
+    twins.assert_alike(54)
 
 
 async def test_batches(twins: Twins, sent: list[Any]) -> None:
@@ -145,7 +132,7 @@ async def test_a_large_batch_is_sent_in_several(
     await twins.columnar.aupsert(ids, found)
     assert [each.num_rows for each in sent[-20:]] == [1] * 20
     await twins.plain.aadd_documents(found, ids=ids)
-    assert_alike(twins, 20)
+    twins.assert_alike(20)
 
 
 async def test_nothing_is_asked_before_a_write(
@@ -194,10 +181,10 @@ async def test_errors_are_those_of_the_plain_class(twins: Twins) -> None:
         plain, columnar = await twins.do(call)
         assert columnar == plain, number
         assert isinstance(plain, tuple), number
-    assert_alike(twins, 0)
+    twins.assert_alike(0)
     plain, columnar = await twins.do(calls[-1])
     assert plain == columnar is None
-    assert_alike(twins, 1)
+    twins.assert_alike(1)
 
 
 async def test_nothing_to_write_is_no_error(twins: Twins) -> None:
@@ -225,7 +212,7 @@ async def test_given_vectors_must_match(twins: Twins) -> None:
     ):
         with pytest.raises(AssertionError):
             await call
-    assert_alike(twins, 0)
+    twins.assert_alike(0)
 
 
 async def test_a_schema_that_changed_is_read_anew(twins: Twins, sent: list[Any]) -> None:
@@ -282,7 +269,7 @@ async def test_a_collection_that_is_not_there(open_twins: Open) -> None:
     for key in ("b", "c"):
         plain, columnar = await twins.do(partial(added, found, key))
         assert columnar == plain == [key]
-    assert_alike(twins, 2)
+    twins.assert_alike(2)
     for store in (twins.plain, twins.columnar):
         await asyncio.to_thread(twins.client.drop_collection, store.collection_name)
     plain, columnar = await twins.do(lambda store: store.aupsert(ids=["d"], documents=found))
@@ -290,7 +277,7 @@ async def test_a_collection_that_is_not_there(open_twins: Open) -> None:
     assert isinstance(plain, tuple)
     plain, columnar = await twins.do(lambda store: store.aadd_documents(found, ids=["e"]))
     assert columnar == plain == ["e"]
-    assert_alike(twins, 1)
+    twins.assert_alike(1)
 
 
 async def test_a_store_without_a_dynamic_field(open_twins: Open, sent: list[Any]) -> None:
@@ -303,7 +290,7 @@ async def test_a_store_without_a_dynamic_field(open_twins: Open, sent: list[Any]
         bare = [Document(page_content="x", metadata={"year": 1})]
         plain, columnar = await twins.do(partial(put, bare, "b"))
         assert plain == columnar == (DataNotMatchException, 1)
-        assert_alike(twins, 1)
+        twins.assert_alike(1)
     assert len(sent) == 2
     twins = await open_twins(schema_of(dynamic=False), enable_dynamic_field=True)
     plain, columnar = await twins.do(lambda store: store.aupsert(["a"], [document(more=1)]))

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -47,8 +48,14 @@ class Twins:
         return [await _outcome(call(store)) for store in (self.plain, self.columnar)]
 
     def rows(self) -> list[list[dict[str, Any]]]:
-        """Read all rows of both, in the order of their keys."""
+        """Read all rows of both, without keys that the server gave."""
         return [self._rows(store) for store in (self.plain, self.columnar)]
+
+    def assert_alike(self, count: int | None = None) -> None:
+        """Hold that both have the same rows, and how many."""
+        plain, columnar = map(_told, self.rows())
+        assert columnar == plain
+        assert count is None or len(plain) == count
 
     def _rows(self, store: Milvus) -> list[dict[str, Any]]:
         key = store._primary_field
@@ -59,7 +66,15 @@ class Twins:
             limit=16_000,
             consistency_level="Strong",
         )
-        return sorted(found, key=lambda row: str(row.pop(key) if store.auto_id else row[key]))
+        if store.auto_id:
+            for row in found:
+                del row[key]
+        return list(found)
+
+
+def _told(rows: list[dict[str, Any]]) -> list[str]:
+    """Write rows down, so that they can be compared: NaN is not itself."""
+    return sorted(json.dumps(row, sort_keys=True, default=float) for row in rows)
 
 
 async def _outcome(call: Awaitable[Any]) -> Any:
