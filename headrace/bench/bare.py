@@ -1,14 +1,15 @@
 """The bare limit, as a process of its own: rows in, chunks in Milvus, and nothing else.
 
 ``python -m headrace.bench.bare`` reads one order (JSON, the fields of ``Order``) from standard
-input, writes the rows to a collection that exists, by the plain store of langchain-milvus, and
-prints one line of JSON, the fields of ``BareFigures``. It may be killed at any time.
+input, takes the rows through what the variant names, into a collection that exists, and prints
+one line of JSON, the fields of ``BareFigures``. It may be killed at any time.
 """
 
 import asyncio
+import functools
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,19 +17,29 @@ from typing import Any
 import msgspec
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
-from langchain_milvus import Milvus
 
 from contract.batch import decode
 from contract.settings import Settings, load_settings
+from headrace.bench.figures import Variant
 from worker.collections import PRIMARY_FIELD, TEXT_FIELD, VECTOR_FIELD
+from worker.columnar import columns
+from worker.columnar.layout import layout_of
+from worker.columnar.milvus import ColumnarMilvus
+from worker.columnar.wire import UpsertRequest, schema_of, send
 from worker.embedding.build import make_embedder
 from worker.embedding.embedder import Embedder
 from worker.milvus import connection_arguments, quiet_libraries
 from worker.store import rows_of
 
+Step = Callable[[], Awaitable[Any]]
+"""What is measured, of one batch."""
+
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What to write; servers and model come from the settings in the environment."""
+    """What to do; servers and model come from the settings in the environment."""
+
+    variant: Variant
+    """Any but the import."""
 
     batches: str
     """A file: msgpack list of encoded batches."""
@@ -36,8 +47,6 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Name of the collection itself, no alias."""
     in_flight: int
     """Batches at the same time."""
-    embed: bool
-    """Embed within the measured time; else the vectors are there before it begins."""
 
 
 class BareFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +55,7 @@ class BareFigures(msgspec.Struct, frozen=True, kw_only=True):
     begun: float
     """When the first batch began."""
     marks: list[tuple[float, int]]
-    """When a batch was written, and the chunks written by then, in order."""
+    """When a batch was through, and the chunks that were by then, in order."""
     cpu_seconds: float
     """User and system time of the process between ``begun`` and the last mark."""
     start_cpu_seconds: float
@@ -62,20 +71,14 @@ class Rows:
 
 
 class EmbeddingsOf(Embeddings):
-    """The worker's embedder as langchain-milvus asks for it, with vectors known already."""
+    """The worker's embedder as LangChain asks for it."""
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
-        self._known: dict[tuple[str, ...], Any] = {}
 
-    async def remember(self, texts: Sequence[str]) -> None:
-        """Embed a batch ahead."""
-        self._known[tuple(texts)] = (await self._embedder.embed(texts)).vectors
-
-    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Give the vectors of a batch, as rows of an array."""
-        known = self._known.get(tuple(texts)) if self._known else None
-        return list((await self._embedder.embed(texts)).vectors if known is None else known)
+    async def aembed_documents(self, texts: list[str]) -> Any:
+        """Give an array of shape (texts, dimension), which the columnar store takes as it is."""
+        return (await self._embedder.embed(texts)).vectors
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:  # noqa: ARG002
         """Refuse: everything here is asynchronous."""
@@ -86,30 +89,62 @@ class EmbeddingsOf(Embeddings):
         raise AssertionError("this store is only written to")
 
 
-async def write_all(
-    store: Milvus, batches: Sequence[Rows], *, in_flight: int, timeout_seconds: float
-) -> BareFigures:
-    """Write all batches, so many at the same time, and measure it."""
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """What every batch is taken through."""
+
+    store: ColumnarMilvus
+    embedder: Embedder
+    timeout_seconds: float
+
+    async def step(self, variant: Variant, rows: Rows) -> Step:
+        """Prepare what is measured for one batch."""
+        texts = [document.page_content for document in rows.documents]
+        if variant is Variant.EMBED:
+            return functools.partial(self.embedder.embed, texts)
+        if variant is Variant.BARE:
+            return functools.partial(
+                self.store.aupsert, rows.ids, rows.documents, len(rows.ids), self.timeout_seconds
+            )
+        vectors = (await self.embedder.embed(texts)).vectors
+        request = await self._request(
+            columns.Rows(
+                rows.ids, texts, [document.metadata for document in rows.documents], vectors
+            )
+        )
+        return functools.partial(send, self.store.aclient, request, timeout=self.timeout_seconds)
+
+    async def _request(self, rows: columns.Rows) -> UpsertRequest:
+        """Make the message that writes a batch."""
+        name = self.store.collection_name
+        layout = layout_of(await schema_of(self.store.aclient, name))
+        if layout is None:
+            raise AssertionError("our own collections are written by columns")
+        request = UpsertRequest(
+            collection_name=name, num_rows=len(rows), schema_timestamp=layout.timestamp
+        )
+        names = columns.FieldNames(PRIMARY_FIELD, TEXT_FIELD, VECTOR_FIELD)
+        columns.add_columns(request, rows, layout, names)
+        return request
+
+
+async def take_all(steps: Sequence[tuple[int, Step]], in_flight: int) -> BareFigures:
+    """Take all batches, each with its number of chunks, so many at a time, and measure it."""
     turns = asyncio.Semaphore(in_flight)
     marks: list[tuple[float, int]] = []
-    written = 0
+    done = 0
 
-    async def write(rows: Rows) -> None:
-        nonlocal written
+    async def take(chunks: int, step: Step) -> None:
+        nonlocal done
         async with turns:
-            await store.aupsert(
-                ids=rows.ids,
-                documents=rows.documents,
-                batch_size=len(rows.ids),
-                timeout=timeout_seconds,
-            )
-        written += len(rows.ids)
-        marks.append((time.monotonic(), written))
+            await step()
+        done += chunks
+        marks.append((time.monotonic(), done))
 
     start_cpu_seconds, begun = time.process_time(), time.monotonic()
     async with asyncio.TaskGroup() as tasks:
-        for rows in batches:
-            tasks.create_task(write(rows))
+        for chunks, step in steps:
+            tasks.create_task(take(chunks, step))
     return BareFigures(
         begun=begun,
         marks=marks,
@@ -123,26 +158,19 @@ async def run(settings: Settings, order: Order) -> BareFigures:
     batches = _read(Path(order.batches))
     embedder = make_embedder(settings)
     try:
-        embeddings = EmbeddingsOf(embedder)
-        if not order.embed:
-            for rows in batches:
-                await embeddings.remember([document.page_content for document in rows.documents])
-        store = await asyncio.to_thread(_plain_store, settings, order.physical, embeddings)
+        store = await asyncio.to_thread(_store, settings, order.physical, EmbeddingsOf(embedder))
         try:
-            return await write_all(
-                store,
-                batches,
-                in_flight=order.in_flight,
-                timeout_seconds=settings.store_timeout_seconds,
-            )
+            bare = Bare(store, embedder, settings.store_timeout_seconds)
+            steps = [(len(rows.ids), await bare.step(order.variant, rows)) for rows in batches]
+            return await take_all(steps, order.in_flight)
         finally:
             await store.aclient.close()
     finally:
         await embedder.aclose()
 
 
-def _plain_store(settings: Settings, physical: str, embeddings: Embeddings) -> Milvus:
-    return Milvus(
+def _store(settings: Settings, physical: str, embeddings: Embeddings) -> ColumnarMilvus:
+    return ColumnarMilvus(
         embedding_function=embeddings,
         collection_name=physical,
         connection_args=connection_arguments(settings),

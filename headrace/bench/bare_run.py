@@ -1,4 +1,4 @@
-"""One run of the bare limit."""
+"""One run of a bare limit."""
 
 import sys
 import time
@@ -7,7 +7,7 @@ import msgspec
 
 from headrace.bench.bare import BareFigures, Order
 from headrace.bench.cpu import ended_children_cpu_seconds
-from headrace.bench.figures import Mark, Run, steady_rate
+from headrace.bench.figures import Mark, Run, Variant, steady_rate
 from headrace.bench.process import child
 from headrace.bench.rig import Rig
 from headrace.session import worker_environment
@@ -17,13 +17,13 @@ from worker.embedding.embedder import ModelIdentity
 COMMAND = (sys.executable, "-m", "headrace.bench.bare")
 
 
-async def run_bare(rig: Rig, collection: str, *, embed: bool) -> Run:
-    """Write all rows into a new collection, by a process of its own.
+async def run_bare(rig: Rig, collection: str, variant: Variant) -> Run:
+    """Take all rows through what a variant names, by a process of its own.
 
     Args:
         rig: servers and rows.
         collection: what the new collection is called.
-        embed: whether embedding is part of it; else the vectors are there before.
+        variant: any but the import.
 
     Raises:
         UsageError: it was refused.
@@ -36,7 +36,7 @@ async def run_bare(rig: Rig, collection: str, *, embed: bool) -> Run:
         batches=str(rig.batches),
         physical=physical,
         in_flight=settings.worker_concurrency,
-        embed=embed,
+        variant=variant,
     )
     environment = worker_environment(settings)
     begun, cpu_before_seconds = time.monotonic(), ended_children_cpu_seconds()

@@ -12,10 +12,12 @@ MICROSECONDS = 1e6
 class Variant(StrEnum):
     """What is measured, in the order of the first round; every other round runs it backwards."""
 
+    EMBED = "embed"
+    """The embedding endpoint alone."""
     WRITE = "write"
-    """``aupsert`` alone, with vectors that are there already."""
+    """Milvus alone: upserts of ready columns, in messages that were made before."""
     BARE = "bare"
-    """Embed and ``aupsert``, nothing else."""
+    """Embed and ``aupsert`` by columns, nothing else."""
     IMPORT = "import"
     """``headrace import`` of the files that the same rows come from."""
 

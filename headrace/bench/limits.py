@@ -87,7 +87,7 @@ async def _run(ready: Prepared, variant: Variant) -> Run:
         if variant is Variant.IMPORT:
             run = await run_import(ready.rig, collection)
         else:
-            run = await run_bare(ready.rig, collection, embed=variant is Variant.BARE)
+            run = await run_bare(ready.rig, collection, variant)
         after = read_named(pids)
     used = {name: after[name] - before[name] for name in before if name in after}
     return dataclasses.replace(run, server_cpu_seconds=used)

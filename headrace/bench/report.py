@@ -9,13 +9,14 @@ from typing import Any
 from headrace.bench.figures import Round, Run, Spread, Variant, ratios, spread
 
 LABELS = {
-    Variant.WRITE: "aupsert alone",
+    Variant.EMBED: "embed alone",
+    Variant.WRITE: "write ready columns",
     Variant.BARE: "embed + aupsert",
     Variant.IMPORT: "headrace import",
 }
 METHOD = (
-    "chunks/s: from the end of the first wave (the batches that begin together) to the last chunk "
-    "written; of the import by its job's counters in Redis, read every 50 ms, of the others by "
+    "chunks/s: from the end of the first wave (the batches that begin together) to the last chunk; "
+    "of the import by its job's counters in Redis, read every 50 ms, of the others by "
     "their own clock. CPU: user and system time of the client's processes (for the import the "
     "command and its workers), for all chunks, without start-up. Ratios: each round by itself."
 )

@@ -43,6 +43,7 @@ def run_of(rate: float | None, cpu_seconds: float, **more: dict[str, float]) -> 
 def round_of(bare: float | None, bare_cpu: float, brought: float, cpu: float) -> Round:
     """Make a round from rates and CPU seconds of the bare loop and the import."""
     return {
+        Variant.EMBED: run_of(9_000.0, 0.05),
         Variant.WRITE: run_of(4_000.0, 0.08),
         Variant.BARE: run_of(bare, bare_cpu),
         Variant.IMPORT: run_of(

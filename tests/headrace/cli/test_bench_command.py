@@ -69,7 +69,7 @@ def check_figures(figures: dict[str, Any]) -> None:
     chunks = figures["chunks"]
     assert figures["documents"] == 12
     assert 120 <= chunks <= 360
-    assert set(figures["variants"]) == {"write", "bare", "import"}
+    assert set(figures["variants"]) == {"embed", "write", "bare", "import"}
     (runs,) = figures["rounds"]
     for name, summary in figures["variants"].items():
         assert runs[name]["chunks"] == chunks
