@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import threading
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -15,7 +15,8 @@ from contract.ledger.records import DeadLetter
 from contract.settings import Settings, load_settings
 from headrace.importing import Import, ImportOptions
 from headrace.replaying import ReplaySummary, replay
-from headrace.search import Hit, search
+from headrace.search import Hit, Terms
+from headrace.searcher import Searcher
 from headrace.selection import Selection
 from headrace.session import Session, open_session
 from headrace.summary import Summary
@@ -57,6 +58,8 @@ class Headrace:
         self._stack = ExitStack()
         self._session: Session | None = None
         self._embedder: Embedder | None = None
+        self._searcher: Searcher | None = None
+        self._preparing = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __enter__(self) -> Self:
@@ -77,6 +80,8 @@ class Headrace:
         traceback: TracebackType | None,
     ) -> None:
         """Stop what was started."""
+        if self._searcher is not None:
+            self._run(self._searcher.aclose())
         if self._embedder is not None:
             self._run(self._embedder.aclose())
         self._session = None
@@ -182,20 +187,61 @@ class Headrace:
         )
 
     def search(
-        self, query: str, *, limit: int = 5, collection: str | None = None, expression: str = ""
+        self,
+        query: str,
+        *,
+        limit: int = 5,
+        collection: str | None = None,
+        expression: str = "",
+        fresh: bool = True,
     ) -> list[Hit]:
-        """Find the chunks nearest to a text, best first; see :func:`headrace.search.search`."""
-        if self._embedder is None:
-            self._embedder = make_embedder(self._entered().settings)
-        found = search(
-            self._entered().settings,
-            self._embedder,
-            collection or self._settings.collection,
-            query,
-            limit=limit,
-            expression=expression,
-        )
-        return self._run(found)
+        """Find the chunks nearest to a text, each text once, best first.
+
+        Searches of several threads share requests to the model and to Milvus.
+
+        Args:
+            query: what to look for.
+            limit: how many hits at the most.
+            collection: where; the configured one when None.
+            expression: a filter in Milvus' language, e.g. ``source == "docs"``.
+            fresh: whether to see all that was brought in before, by anyone. For that a server
+                waits, half a second at times; else the rows of the last moments may be missing.
+
+        Raises:
+            UsageError: there is no such collection, it holds another model's vectors, the
+                filter is wrong, or the embedding endpoint refuses the key, the model or the
+                text.
+            TransientError: Milvus or the embedding endpoint does not answer.
+        """
+        terms = Terms(collection or self._settings.collection, limit, expression, fresh)
+        return self._run(self._searching().search(query, terms))
+
+    def search_many(
+        self,
+        queries: Sequence[str],
+        *,
+        limit: int = 5,
+        collection: str | None = None,
+        expression: str = "",
+        fresh: bool = True,
+    ) -> list[list[Hit]]:
+        """Find the chunks nearest to each of many texts, at about the cost of one search.
+
+        The arguments and errors are those of :meth:`search`; one refused text fails them all.
+
+        Returns:
+            Hits for each text, in the order of the texts.
+        """
+        terms = Terms(collection or self._settings.collection, limit, expression, fresh)
+        return self._run(self._searching().search_many(queries, terms))
+
+    def _searching(self) -> Searcher:
+        settings = self._entered().settings
+        with self._preparing:
+            if self._searcher is None:
+                self._embedder = make_embedder(settings)
+                self._searcher = Searcher(settings, self._embedder)
+            return self._searcher
 
     def _options(self, collection: str | None, *, named: bool) -> ImportOptions:
         return ImportOptions(collection or self._settings.collection, named_source=named)

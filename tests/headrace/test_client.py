@@ -37,6 +37,10 @@ def test_import_wait_and_search(tmp_path: Path, endpoint: FakeEndpoint) -> None:
         hits = headrace.search("knock in the gear", limit=2)
         assert [(hit.source, hit.path) for hit in hits] == [("tickets", "t-1"), ("docs", "mill.md")]
         assert hits[0].metadata["team"] == "mill"
+        asked = endpoint.stats()["requests"]
+        found = headrace.search_many(["wheel stones", "gear knock"], limit=1)
+        assert [hits[0].path for hits in found] == ["mill.md", "t-1"]
+        assert endpoint.stats()["requests"] == asked + 1
         with pytest.raises(UsageError, match="needs an id"):
             headrace.import_documents([Document(page_content="nameless")], source="tickets")
 
