@@ -119,9 +119,9 @@ class Searcher:
         for asked in fitting:
             if asked.query in vectors:
                 by_terms.setdefault(asked.terms, []).append(asked)
-        async with asyncio.TaskGroup() as searches:
-            for terms, some in by_terms.items():
-                searches.create_task(self._find(client, terms, some, vectors))
+        await asyncio.gather(
+            *(self._find(client, terms, some, vectors) for terms, some in by_terms.items())
+        )
 
     async def _reach(self) -> MilvusClient:
         """Connect, once."""

@@ -129,7 +129,7 @@ async def _create_alone(
                 _physical_name, client, name, settings.store_timeout_seconds
             )
             if physical is None:
-                physical = await asyncio.to_thread(_create, client, settings, name, model)
+                physical = await asyncio.to_thread(make_collection, client, settings, name, model)
     except LockError as error:
         raise TransientError(
             f"collection {name!r} is being made by someone else, and for long: {error}"
@@ -137,8 +137,18 @@ async def _create_alone(
     return physical
 
 
-def _create(client: MilvusClient, settings: Settings, name: str, model: ModelIdentity) -> str:
-    """Do every step that is not done yet: an earlier creator may have died at any of them."""
+def make_collection(
+    client: MilvusClient, settings: Settings, name: str, model: ModelIdentity
+) -> str:
+    """Make a collection with index and alias, for someone who is alone with its name.
+
+    Does every step that is not done yet: an earlier creator may have died at any of them.
+    Where others may make the same one, :func:`ensure_collection` is the way. Raises the errors
+    of pymilvus.
+
+    Returns:
+        The physical name; it is not loaded.
+    """
     physical = f"{name}_1"
     timeout = settings.store_timeout_seconds
     if not client.has_collection(physical, timeout=timeout):

@@ -19,6 +19,7 @@ from worker.milvus import translated
 
 PREFIX = "headrace_bench"
 _KEYS_AT_ONCE = 500
+_DROP_SECONDS = 30.0
 
 
 class Throwaway:
@@ -61,7 +62,7 @@ class Throwaway:
         finally:
             await self._forget(name)
             with translated(self._settings):
-                await asyncio.to_thread(self._drop, name)
+                await asyncio.to_thread(drop_collections, self._client, f"{name}_")
 
     async def empty_queue(self) -> None:
         """Drop messages that stopped runs have left; the queue is only a hint anyway."""
@@ -79,11 +80,12 @@ class Throwaway:
         for at in range(0, len(keys), _KEYS_AT_ONCE):
             await self._redis.unlink(*keys[at : at + _KEYS_AT_ONCE])
 
-    def _drop(self, name: str) -> None:
-        """Drop the collections behind a name; the alias goes first, as Milvus demands."""
-        for physical in self._client.list_collections():
-            if not physical.startswith(f"{name}_"):
-                continue
-            for alias in self._client.list_aliases(physical).get("aliases", []):
-                self._client.drop_alias(alias)
-            self._client.drop_collection(physical)
+
+def drop_collections(client: MilvusClient, name: str) -> None:
+    """Drop every collection whose name begins so; aliases go first, as Milvus demands."""
+    for collection in client.list_collections(timeout=_DROP_SECONDS):
+        if not collection.startswith(name):
+            continue
+        for alias in client.list_aliases(collection, timeout=_DROP_SECONDS).get("aliases", []):
+            client.drop_alias(alias, timeout=_DROP_SECONDS)
+        client.drop_collection(collection, timeout=_DROP_SECONDS)

@@ -5,10 +5,12 @@ from typing import Any
 
 import click
 
+from contract.errors import UsageError
 from contract.settings import load_settings
 from headrace.bench.limits import measure
 from headrace.bench.preparation import LimitsOptions
 from headrace.bench.report import text_of
+from headrace.bench.seed.options import SeedOptions
 from headrace.cli.exit_code import ExitCode
 from headrace.cli.output import give, give_json, say
 
@@ -47,3 +49,57 @@ def limits_command(
     else:
         give(text_of(report))
     return ExitCode.DONE
+
+
+@bench_command.command("seed")
+@click.option(
+    "--count",
+    "counts",
+    type=click.IntRange(1, 10_000),
+    multiple=True,
+    help="Operations; may be given more than once.  [default: 10 and 100]",
+)
+@click.option("--rounds", type=click.IntRange(1, 100), help="Of each.  [default: 5]")
+@click.option("--stored", type=click.IntRange(1), help="Documents beside them.  [default: 1000]")
+@click.option(
+    "--latency-ms", type=click.FloatRange(0, 60_000), help="Of made-up embedding.  [default: 50]"
+)
+@click.option(
+    "--dimensions", type=click.IntRange(2, 32_768), help="Of made-up vectors.  [default: 1536]"
+)
+@click.option("--base-url", help="Embed by this OpenAI-compatible endpoint instead.")
+@click.option("--model", help="What that endpoint is asked for.")
+@click.option("--fresh", is_flag=True, help="Have headrace's searches see the very last rows.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+def seed_command(*, as_json: bool, counts: tuple[int, ...], **chosen: Any) -> int:
+    """Reproduce the tutorial's table of async against sync operations, with a row of ours.
+
+    add, upsert, search and delete, by langchain-milvus in a loop and by asyncio.gather, and by
+    the pipeline's own writer and searcher. On the Milvus of HEADRACE_MILVUS_URI, or an embedded
+    one in a folder of its own; collections made for it are dropped at the end.
+    """
+    # Imported once they are needed: it takes seconds, for which --help need not wait.
+    from headrace.bench.seed.measurement import measure as measure_seed  # noqa: PLC0415
+    from headrace.bench.seed.table import text_of as text_of_table  # noqa: PLC0415
+
+    given = {name: value for name, value in chosen.items() if value is not None}
+    if counts:
+        given["counts"] = tuple(dict.fromkeys(counts))
+    _require_one_endpoint(given)
+    table = measure_seed(load_settings(), SeedOptions(**given), say)
+    if as_json:
+        give_json(table.as_dict())
+    else:
+        give(text_of_table(table))
+    return ExitCode.DONE
+
+
+def _require_one_endpoint(given: dict[str, Any]) -> None:
+    """Refuse what would have no effect."""
+    has_url = "base_url" in given
+    if has_url != ("model" in given):
+        raise UsageError("--base-url and --model go together: name the endpoint and its model")
+    for name in ("latency_ms", "dimensions"):
+        if has_url and name in given:
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{option} is of the made-up endpoint; leave it out with --base-url")

@@ -132,7 +132,12 @@ async def test_nothing_waits_for_company_unless_much_is_out(
     for number in range(IN_FLIGHT):
         first.append(asyncio.create_task(searcher.search(TEXTS[number], Terms(filled))))
         await _seen(endpoint, number + 1)
-    found = await asyncio.gather(*(searcher.search(text, Terms(filled)) for text in TEXTS[10:20]))
+    assert endpoint.stats()["in_flight"] == IN_FLIGHT
+    rest = []
+    for text in TEXTS[10:20]:
+        rest.append(asyncio.create_task(searcher.search(text, Terms(filled))))
+        await asyncio.sleep(0.01)
+    found = await asyncio.gather(*rest)
     assert [hits[0].text for hits in found] == TEXTS[10:20]
     assert endpoint.stats()["requests"] == IN_FLIGHT + 1
     hung = await asyncio.gather(*first, return_exceptions=True)
@@ -209,7 +214,9 @@ async def test_wrong_terms_fail_alone(filled: str, searcher: Searcher) -> None:
     assert good[0].text == TEXTS[0]
 
 
-async def test_who_gives_up_does_not_disturb_the_others(filled: str, searcher: Searcher) -> None:
+async def test_who_gives_up_does_not_disturb_the_others(
+    filled: str, searcher: Searcher, endpoint: FakeEndpoint
+) -> None:
     """A cancelled search is left out; its neighbours are answered."""
     tasks = [asyncio.create_task(searcher.search(text, Terms(filled))) for text in TEXTS]
     await asyncio.sleep(0)
@@ -217,6 +224,7 @@ async def test_who_gives_up_does_not_disturb_the_others(filled: str, searcher: S
     found = await asyncio.gather(*tasks, return_exceptions=True)
     assert isinstance(found[1], asyncio.CancelledError)
     assert all(isinstance(hits, list) for hits in [found[0], *found[2:]])
+    assert endpoint.stats()["texts"] == len(TEXTS) - 1
 
 
 async def test_servers_that_are_away_are_told_to_all(
