@@ -1,5 +1,6 @@
 """``headrace bench``: how close to the bare limits this machine and these servers come."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -94,9 +95,15 @@ def seed_command(*, as_json: bool, counts: tuple[int, ...], **chosen: Any) -> in
     return ExitCode.DONE
 
 
-def _require_one_endpoint(given: dict[str, Any]) -> None:
-    """Refuse what would have no effect."""
+def _require_one_endpoint(given: Mapping[str, Any]) -> None:
+    """Refuse an address that can't be one, and what would have no effect.
+
+    Raises:
+        UsageError: says what is wrong with which option.
+    """
     has_url = "base_url" in given
+    if has_url and not given["base_url"].startswith(("http://", "https://")):
+        raise UsageError("--base-url: give it as http://host:port/v1 or https://host/v1")
     if has_url != ("model" in given):
         raise UsageError("--base-url and --model go together: name the endpoint and its model")
     for name in ("latency_ms", "dimensions"):

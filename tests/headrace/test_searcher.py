@@ -132,7 +132,7 @@ async def test_nothing_waits_for_company_unless_much_is_out(
     for number in range(IN_FLIGHT):
         first.append(asyncio.create_task(searcher.search(TEXTS[number], Terms(filled))))
         await _seen(endpoint, number + 1)
-    assert endpoint.stats()["in_flight"] == IN_FLIGHT
+    assert not any(task.done() for task in first)
     rest = []
     for text in TEXTS[10:20]:
         rest.append(asyncio.create_task(searcher.search(text, Terms(filled))))
@@ -217,7 +217,7 @@ async def test_wrong_terms_fail_alone(filled: str, searcher: Searcher) -> None:
 async def test_who_gives_up_does_not_disturb_the_others(
     filled: str, searcher: Searcher, endpoint: FakeEndpoint
 ) -> None:
-    """A cancelled search is left out; its neighbours are answered."""
+    """A cancelled search is left out, or forgotten; its neighbours are answered."""
     tasks = [asyncio.create_task(searcher.search(text, Terms(filled))) for text in TEXTS]
     await asyncio.sleep(0)
     tasks[1].cancel()
@@ -225,6 +225,12 @@ async def test_who_gives_up_does_not_disturb_the_others(
     assert isinstance(found[1], asyncio.CancelledError)
     assert all(isinstance(hits, list) for hits in [found[0], *found[2:]])
     assert endpoint.stats()["texts"] == len(TEXTS) - 1
+    endpoint.faults(latency_seconds=0.5)
+    tasks = [asyncio.create_task(searcher.search(text, Terms(filled))) for text in TEXTS]
+    await _seen(endpoint, 2)
+    tasks[1].cancel()
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(hits, list) for hits in [found[0], *found[2:]])
 
 
 async def test_servers_that_are_away_are_told_to_all(

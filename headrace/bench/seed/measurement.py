@@ -1,7 +1,6 @@
 """Measures the tutorial's table beside the pipeline, and leaves nothing behind."""
 
 import asyncio
-import gc
 import os
 import platform
 import secrets
@@ -107,7 +106,7 @@ class Rounds:
                 self._times.setdefault(Cell(operation, count, way), []).append(seconds)
 
     def _time(self, way: WayName, operation: Operation, batch: Sequence[Document]) -> float:
-        gc.collect()
+        # No gc.collect() before: in a finalizer a Ctrl-C is lost.
         begun = time.perf_counter()
         found = self._ways[way].run(operation, batch)
         seconds = time.perf_counter() - begun

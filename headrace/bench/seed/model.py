@@ -9,7 +9,6 @@ import openai
 from langchain_openai import OpenAIEmbeddings
 from pydantic import SecretStr
 
-from contract.errors import UsageError
 from contract.settings import Settings, address
 from headrace.bench.seed.options import SeedOptions
 from worker.embedding.build import OPENAI
@@ -37,15 +36,9 @@ class Model:
     """LangChain's client of an endpoint, as its users make it."""
 
     def __init__(self, settings: Settings) -> None:
-        """Make the client; nothing is sent yet. ``aclose`` closes it.
-
-        Raises:
-            UsageError: the address can't be right.
-        """
+        """Make the client; nothing is sent yet. ``aclose`` closes it."""
         self._settings = settings
         url = settings.embedding_base_url or ""
-        if not urlsplit(url).hostname:
-            raise UsageError("--base-url: give it as http://host:port/v1 or https://host/v1")
         # No proxy leads to this machine.
         uses_proxies = urlsplit(url).hostname not in _LOOPBACK
         self._client = openai.DefaultHttpxClient(trust_env=uses_proxies)

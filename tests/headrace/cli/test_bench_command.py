@@ -1,5 +1,6 @@
 """Tests of ``headrace bench``, with real servers, workers and Ctrl-C."""
 
+import itertools
 import json
 import os
 import signal
@@ -17,20 +18,27 @@ from pymilvus import MilvusClient
 from redis import Redis
 
 from headrace.local.servers import LocalServers
+from tests.servers.redis import free_port
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = "from headrace.cli.main import main; main()"
-TINY = ("--documents", "12", "--rounds", "1", "--in-flight", "1", "--dimensions", "16")
+LIMITS = (
+    *("limits", "--documents", "12", "--rounds", "1", "--in-flight", "1", "--dimensions", "16"),
+)
+SEED = (
+    *("seed", "--count", "2", "--count", "3", "--rounds", "1", "--stored", "4"),
+    *("--latency-ms", "1", "--dimensions", "16"),
+)
 DEADLINE_SECONDS = 100.0
 
 
 @contextmanager
 def bench(scratch: Path, *arguments: str, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run ``headrace bench limits`` with a place of its own for temporary files."""
+    """Run ``headrace bench`` with a place of its own for temporary files."""
     with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, "bench", "limits", *TINY, *arguments],
+        [sys.executable, "-c", PROGRAM, "bench", *arguments],
         cwd=scratch,
         env={
             **os.environ,
@@ -84,7 +92,7 @@ def check_figures(figures: dict[str, Any]) -> None:
 
 def test_limits_with_embedded_servers(tmp_path: Path) -> None:
     """It prints one JSON value, exits with 0, and leaves no file and no process behind."""
-    with bench(tmp_path, "--json") as process:
+    with bench(tmp_path, *LIMITS, "--json") as process:
         printed, said = process.communicate(timeout=DEADLINE_SECONDS)
     assert process.returncode == 0, said.decode()
     figures = json.loads(printed)
@@ -104,7 +112,7 @@ def test_limits_with_configured_servers(tmp_path: Path) -> None:
             "HEADRACE_REDIS_URL": servers.redis_url,
             "HEADRACE_MILVUS_URI": servers.milvus_uri,
         }
-        with bench(scratch, "--json", **variables) as process:
+        with bench(scratch, *LIMITS, "--json", **variables) as process:
             printed, said = process.communicate(timeout=DEADLINE_SECONDS)
         assert process.returncode == 0, said.decode()
         check_figures(json.loads(printed))
@@ -119,10 +127,95 @@ def test_limits_with_configured_servers(tmp_path: Path) -> None:
     assert ours(scratch) == []
 
 
+def test_seed_with_embedded_servers(tmp_path: Path) -> None:
+    """It prints one JSON value, exits with 0, and leaves no file and no process behind."""
+    with bench(tmp_path, *SEED, "--json") as process:
+        printed, said = process.communicate(timeout=DEADLINE_SECONDS)
+    assert process.returncode == 0, said.decode()
+    figures = json.loads(printed)
+    cells = {(row["operation"], row["count"], row["way"]) for row in figures["rows"]}
+    ways = ("sync loop", "asyncio.gather", "headrace")
+    operations = ("add", "upsert", "search", "delete")
+    assert cells == set(itertools.product(operations, (2, 3), ways))
+    assert all(row["seconds"] > 0 for row in figures["rows"])
+    assert figures["command"] == (
+        "headrace bench seed --rounds 1 --count 2 --count 3 --stored 4 "
+        "--latency-ms 1 --dimensions 16"
+    )
+    assert figures["server"]["milvus"] == "embedded"
+    assert figures["server"]["version"]
+    assert figures["machine"]["cores"] == os.cpu_count()
+    assert list(tmp_path.iterdir()) == []
+    assert ours(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--latency-ms", "1", "--base-url", "http://x/v1", "--model", "m"), "--latency-ms"),
+        (("--base-url", "http://x/v1"), "--model"),
+        (("--model", "m"), "--base-url"),
+        (("--base-url", "here", "--model", "m"), "http://"),
+        (("--count", "0"), "--count"),
+    ],
+)
+def test_wrong_use_of_seed_is_told_at_once(
+    tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    """What has no effect, or can't be, ends with 2 and a hint, before a server is started."""
+    with bench(tmp_path, "seed", *arguments) as process:
+        printed, errors = process.communicate(timeout=DEADLINE_SECONDS)
+    assert process.returncode == 2
+    assert printed == b""
+    assert said in errors.decode()
+    assert "Traceback" not in errors.decode()
+    assert "embedded" not in errors.decode()
+
+
+@pytest.mark.parametrize("server", ["HEADRACE_MILVUS_URI", "--base-url"])
+def test_seed_tells_which_server_is_away(tmp_path: Path, server: str, milvus_lite_uri: str) -> None:
+    """A server that does not answer ends it with 3 and the server's address."""
+    away = f"http://127.0.0.1:{free_port()}"
+    endpoint = ("--base-url", away, "--model", "m") if server == "--base-url" else ()
+    milvus = milvus_lite_uri if endpoint else away
+    with bench(tmp_path, "seed", *endpoint, HEADRACE_MILVUS_URI=milvus) as process:
+        printed, errors = process.communicate(timeout=DEADLINE_SECONDS)
+    assert process.returncode == 3, errors.decode()
+    assert printed == b""
+    assert away in errors.decode()
+    assert "Traceback" not in errors.decode()
+    client = MilvusClient(milvus_lite_uri)
+    assert [name for name in client.list_collections() if "bench" in name] == []
+    client.close()
+
+
+@pytest.mark.parametrize("word", ["warming up", "round 1 of 30: 10 operations"])
+def test_ctrl_c_drops_the_collections_of_seed(
+    tmp_path: Path, word: str, milvus_lite_uri: str
+) -> None:
+    """Stopped in the middle, it leaves the user's server as it was, and exits with 4."""
+    more = ("--rounds", "30", "--stored", "5")
+    with bench(tmp_path, "seed", *more, HEADRACE_MILVUS_URI=milvus_lite_uri) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if word in line.decode():
+                break
+        process.send_signal(signal.SIGINT)
+        printed, said = process.communicate(timeout=DEADLINE_SECONDS)
+    assert process.returncode == 4, said.decode()
+    assert printed == b""
+    assert "Traceback" not in said.decode()
+    client = MilvusClient(milvus_lite_uri)
+    assert [name for name in client.list_collections() if "bench" in name] == []
+    client.close()
+    assert list(tmp_path.iterdir()) == []
+    assert ours(tmp_path) == []
+
+
 @pytest.mark.parametrize("word", ["round 1 of 1: write", "round 1 of 1: import"])
 def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, word: str) -> None:
     """Stopped in the middle, it ends its servers, runs and workers, and exits with 4."""
-    with bench(tmp_path) as process:
+    with bench(tmp_path, *LIMITS) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if word in line.decode():
