@@ -1,4 +1,4 @@
-"""Promises of searching for many at once, with Milvus Lite and a counting endpoint."""
+"""Promises of searching for many at once, on both Milvus servers, with a counting endpoint."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,11 +25,11 @@ TEXTS = [f"sluice number {number} of the mill" for number in range(40)]
 
 
 @pytest.fixture
-def ours(settings: Settings, milvus_lite_uri: str, endpoint: FakeEndpoint) -> Settings:
+def ours(settings: Settings, milvus_uri: str, endpoint: FakeEndpoint) -> Settings:
     """Give settings that name real servers and the fake endpoint."""
     return settings.model_copy(
         update={
-            "milvus_uri": milvus_lite_uri,
+            "milvus_uri": milvus_uri,
             "embedding_provider": "openai",
             "embedding_base_url": endpoint.url,
             "embedding_dimensions": 384,

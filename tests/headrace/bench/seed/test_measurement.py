@@ -1,4 +1,4 @@
-"""Tests of the measurement of the tutorial's table, on Milvus Lite."""
+"""Tests of the measurement of the tutorial's table, on both Milvus servers."""
 
 import asyncio
 import secrets
@@ -25,9 +25,9 @@ TINY = SeedOptions(counts=(2, 3), rounds=2, stored=STORED, latency_ms=1.0, dimen
 
 
 @pytest.fixture
-def ours(settings: Settings, milvus_lite_uri: str) -> Settings:
+def ours(settings: Settings, milvus_uri: str) -> Settings:
     """Give settings that name a real server, and no Redis: none is needed."""
-    return settings.model_copy(update={"milvus_uri": milvus_lite_uri, "redis_url": None})
+    return settings.model_copy(update={"milvus_uri": milvus_uri, "redis_url": None})
 
 
 @pytest.fixture
