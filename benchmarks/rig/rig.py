@@ -11,6 +11,9 @@ from pathlib import Path
 from celery import Celery
 from redis import Redis as SyncRedis
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ConstantBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from benchmarks.rig.expected import expected
 from benchmarks.rig.importer import Importer
@@ -186,7 +189,9 @@ async def running_rig(
         library = Library(folder / "library", documents, seed)
         importer = Importer(library.folder, variables, folder / "logs", reaper, seed)
         stack.push_async_callback(importer.aclose)
-        client = Redis.from_url(redis.url)
+        # It may hold a connection from before a fault, and notice at the next command.
+        retry = Retry(ConstantBackoff(0.1), 20)
+        client = Redis.from_url(redis.url, retry=retry, retry_on_error=[RedisConnectionError])
         stack.push_async_callback(client.aclose)
         tap = Tap(client, COLLECTION)
         listening = asyncio.create_task(tap.keep_listening(), name="tap")

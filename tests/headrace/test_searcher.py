@@ -18,7 +18,7 @@ from tests.servers.endpoint import FakeEndpoint
 from tests.servers.redis import free_port
 from worker.embedding.build import make_embedder
 from worker.embedding.embedder import Embedder
-from worker.milvus import connect
+from worker.milvus import open_connection
 from worker.store import MilvusStore, rows_of
 
 TEXTS = [f"sluice number {number} of the mill" for number in range(40)]
@@ -75,11 +75,11 @@ async def filled(
         chunks=tuple(Chunk(key=text, text=text) for text in TEXTS),
         metadata={"path": "a.md"},
     )
-    client = connect(ours)
-    store = await MilvusStore.open(client, f"{name}_1", ours)
+    connection = open_connection(ours)
+    store = MilvusStore(connection, f"{name}_1", ours)
     await store.upsert(rows_of(part), (await embedder.embed(TEXTS)).vectors)
     await store.close()
-    client.close()
+    await connection.aclose()
     endpoint.reset()
     return name
 

@@ -16,6 +16,7 @@ from headrace.search import Terms
 from headrace.searcher import Searcher
 from worker.collections import make_collection
 from worker.embedding.embedder import Embedder
+from worker.milvus import open_connection
 from worker.store import MilvusStore, rows_of
 
 SOURCE = "bench"
@@ -53,7 +54,8 @@ class PipelineWay:
         model = self._await(embedder.identify())
         physical = make_collection(client, settings, terms.collection, model)
         client.load_collection(physical, timeout=settings.store_timeout_seconds)
-        self._store = self._await(MilvusStore.open(client, physical, settings))
+        self._connection = open_connection(settings)
+        self._store = MilvusStore(self._connection, physical, settings)
 
     def fill(self, documents: Sequence[Document]) -> None:
         """Write documents, batch by batch."""
@@ -78,6 +80,7 @@ class PipelineWay:
         """Close the connections."""
         self._await(self._searcher.aclose())
         self._await(self._store.close())
+        self._await(self._connection.aclose())
 
     async def _write(self, documents: Sequence[Document]) -> None:
         await asyncio.gather(*(self._write_batch(batch) for batch in self._batches(documents)))
