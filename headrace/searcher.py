@@ -8,13 +8,12 @@ from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pymilvus import MilvusClient
 
 from contract.errors import EmbeddingRefusedError, HeadraceError
 from contract.settings import Settings
 from headrace.search import Hit, Terms, as_wrong_use, find, require_fit
 from worker.embedding.embedder import Embedder
-from worker.milvus import connect, quiet_libraries
+from worker.milvus import open_connection, quiet_libraries
 
 IN_FLIGHT = 4
 """Shared requests at the same time; what arrives while so many are out goes with the next."""
@@ -40,10 +39,10 @@ class Searcher:
 
     def __init__(self, settings: Settings, embedder: Embedder) -> None:
         """Connect to nothing yet; the caller closes the embedder, after this."""
+        quiet_libraries()
         self._settings = settings
         self._embedder = embedder
-        self._client: MilvusClient | None = None
-        self._connecting = asyncio.Lock()
+        self._connection = open_connection(settings)
         self._waiting: deque[_Asked] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -77,8 +76,7 @@ class Searcher:
         await asyncio.gather(*tasks, return_exceptions=True)
         for asked in self._waiting:
             asked.hits.cancel()
-        if self._client is not None:
-            await asyncio.to_thread(self._client.close)
+        await self._connection.aclose()
 
     def _ask(self, query: str, terms: Terms) -> asyncio.Future[list[Hit]]:
         hits: asyncio.Future[list[Hit]] = asyncio.get_running_loop().create_future()
@@ -112,26 +110,17 @@ class Searcher:
         return together
 
     async def _answer(self, together: Sequence[_Asked]) -> None:
-        client = await self._reach()
-        fitting = await self._fitting(client, together)
+        fitting = await self._fitting(together)
         vectors = await self._embed(fitting)
         by_terms: dict[Terms, list[_Asked]] = {}
         for asked in fitting:
             if asked.query in vectors:
                 by_terms.setdefault(asked.terms, []).append(asked)
         await asyncio.gather(
-            *(self._find(client, terms, some, vectors) for terms, some in by_terms.items())
+            *(self._find(terms, some, vectors) for terms, some in by_terms.items())
         )
 
-    async def _reach(self) -> MilvusClient:
-        """Connect, once."""
-        async with self._connecting:
-            if self._client is None:
-                quiet_libraries()
-                self._client = await asyncio.to_thread(connect, self._settings)
-            return self._client
-
-    async def _fitting(self, client: MilvusClient, together: Sequence[_Asked]) -> list[_Asked]:
+    async def _fitting(self, together: Sequence[_Asked]) -> list[_Asked]:
         """Give those whose collection can be searched; the others are told why not."""
         by_collection: dict[str, list[_Asked]] = {}
         for asked in together:
@@ -139,8 +128,9 @@ class Searcher:
         fitting: list[_Asked] = []
         for collection, some in by_collection.items():
             try:
-                with as_wrong_use():
-                    await require_fit(client, self._settings, self._embedder, collection)
+                async with self._connection.used() as client:
+                    with as_wrong_use():
+                        await require_fit(client, self._settings, self._embedder, collection)
             except HeadraceError as error:
                 _refuse(some, error)
             else:
@@ -174,15 +164,15 @@ class Searcher:
 
     async def _find(
         self,
-        client: MilvusClient,
         terms: Terms,
         some: Sequence[_Asked],
         vectors: Mapping[str, NDArray[np.float32]],
     ) -> None:
         try:
-            with as_wrong_use():
-                stacked = np.stack([vectors[asked.query] for asked in some])
-                found = await find(client, self._settings, stacked, terms)
+            stacked = np.stack([vectors[asked.query] for asked in some])
+            async with self._connection.used() as client:
+                with as_wrong_use():
+                    found = await find(client, self._settings, stacked, terms)
         except HeadraceError as error:
             _refuse(some, error)
             return

@@ -96,8 +96,9 @@ _BY_WORDS: tuple[tuple[tuple[str, ...], _Meaning], ...] = (
     (("rate limit", "quota", "too many requests"), _THROTTLES),
     (("fail connecting", "unavailable", "connection refused", "channel is closed"), _UNREACHABLE),
     (("timeout", "deadline exceeded"), _TIMED_OUT),
-    # What 2.3 says of rows under code 65535.
+    # What 2.3 says of rows and filters under code 65535.
     (("should divide the dim", "is not a number or infinity", "exceeds max length"), _REJECTS),
+    (("cannot parse expression",), _REJECTS),
 )
 _TOO_LARGE = "larger than max"
 

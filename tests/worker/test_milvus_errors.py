@@ -65,6 +65,7 @@ def test_a_type_that_was_wrapped_still_counts(kind: type[MilvusException]) -> No
         (1100, "the length (70000) of 0th string exceeds max length (65535)", StoreRejectedError),
         (65535, "the length(3) of float data should divide the dim(4)", StoreRejectedError),
         (65535, "value 'NaN' is not a number or infinity", StoreRejectedError),
+        (65535, "cannot parse expression: ordinal ====, error: line 1:11", StoreRejectedError),
         (65535, "invalid index type: NOPE", UsageError),
         (65535, "channel not available[channel=by-dev-rootcoord-dml_3]", TransientError),
         (65535, "attempt #0: node offline[node=4]: timeout", TimedOutError),
