@@ -169,6 +169,24 @@ def test_each_kind_of_vector_alone(odd: Any) -> None:
     compared(Rows(["a", "b"], ["x", "y"], [{}, {}], [odd, odd]), schema(dynamic=True))
 
 
+@pytest.mark.parametrize("dimension", [1, 31, 32, 33, 4_095, 4_096, 4_097, 600_000])
+def test_arrays_of_any_size(dimension: int) -> None:
+    """The length of the block is written right, where it takes a byte more as well."""
+    array = np.random.default_rng(0).random((1, dimension), np.float32)
+    assert compared(Rows(["a"], ["x"], [{}], array), schema(dynamic=False))
+
+
+def test_fields_that_the_store_does_not_know() -> None:
+    """A store without a dynamic field drops what it did not find when it was opened."""
+    described = schema(dynamic=False, year=DataType.INT64, source=DataType.VARCHAR)
+    layout = layout_of(described)
+    assert layout is not None
+    rows = Rows(["a"], ["x"], [{"year": 1, "source": "books", "more": 1}], np.eye(1, 2))
+    add_columns(UpsertRequest(), rows, layout, NAMES, {"pk", "text", "vector", "year", "source"})
+    with pytest.raises(UnfitError):
+        add_columns(UpsertRequest(), rows, layout, NAMES, {"pk", "text", "vector", "year"})
+
+
 def test_what_does_not_belong_together_is_left_to_pymilvus() -> None:
     """Missing and unknown fields, and lists of several lengths, are no columns."""
     described = schema(dynamic=False, year=DataType.INT64)
