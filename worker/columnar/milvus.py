@@ -94,7 +94,7 @@ class ColumnarMilvus(Milvus):
         """
         told = [{} for _ in texts] if metadatas is None else metadatas
         rows = Rows(ids or [], texts, told, cast("Vectors", embeddings))
-        # No fields: the collection was not there when it was opened, and may have to be made.
+        # No fields: the collection was not there, and is to be made without an error in the log.
         if self._is_columnar and self.fields and rows.are_even:
             try:
                 return await self._write_all(
@@ -151,7 +151,6 @@ class ColumnarMilvus(Milvus):
             self.auto_id
             or self.builtin_func
             or self._is_multi_vector
-            or self._is_sparse
             or (self._metadata_field and not self.enable_dynamic_field)
         )
 

@@ -135,10 +135,9 @@ async def test_a_large_batch_is_sent_in_several(
     twins.assert_alike(20)
 
 
-async def test_nothing_is_asked_before_a_write(
-    twins: Twins, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The schema is read once; whether the collection is there is never asked."""
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Give what the asynchronous clients ask before they write."""
     asked: list[str] = []
     for name in ("describe_collection", "has_collection"):
         whole = getattr(AsyncGrpcHandler, name)
@@ -148,6 +147,11 @@ async def test_nothing_is_asked_before_a_write(
             return await whole(*args, **more)
 
         monkeypatch.setattr(AsyncGrpcHandler, name, listening)
+    return asked
+
+
+async def test_nothing_is_asked_before_a_write(twins: Twins, asked: list[str]) -> None:
+    """The schema is read once; whether the collection is there is never asked."""
     for at in range(5):
         await twins.columnar.aadd_documents([document()], ids=[f"a{at}"])
         await twins.columnar.aupsert(ids=[f"b{at}"], documents=[document()])
@@ -206,6 +210,7 @@ async def test_given_vectors_must_match(twins: Twins) -> None:
     two = [document(), document()]
     for call in (
         twins.columnar.aupsert(["a", "b"], two, embeddings=array),
+        twins.columnar.aupsert(["a", "b"], two, 1, embeddings=array),
         twins.columnar.aadd_documents(two, embeddings=array, ids=["a", "b"]),
         twins.columnar.aadd_documents(two, embeddings=array[:2]),
         twins.columnar.aupsert(None, two, embeddings=array[:2]),
@@ -278,6 +283,14 @@ async def test_a_collection_that_is_not_there(open_twins: Open) -> None:
     plain, columnar = await twins.do(lambda store: store.aadd_documents(found, ids=["e"]))
     assert columnar == plain == ["e"]
     twins.assert_alike(1)
+
+
+async def test_a_collection_is_made_without_an_error(open_twins: Open, asked: list[str]) -> None:
+    """Whether it is there is asked, and its schema only then: pymilvus logs what fails."""
+    twins = await open_twins(None)
+    found = [Document(page_content="grain", metadata={"year": 1})]
+    await twins.columnar.aadd_documents(found, ids=["a"])
+    assert asked[0] == "has_collection"
 
 
 async def test_a_store_without_a_dynamic_field(open_twins: Open, sent: list[Any]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from langchain_core.documents import Document
 from langchain_milvus import BM25BuiltInFunction
 from langchain_milvus.utils.sparse import BaseSparseEmbedding
-from pymilvus import DataType
+from pymilvus import DataType, MilvusClient
 
 from tests.worker.columnar.conftest import Open
 from tests.worker.columnar.twins import DIMENSION, PLAIN, Embedding, Twins, schema_of
@@ -69,12 +69,15 @@ async def test_ids_of_the_server(open_twins: Open, sent: list[Any]) -> None:
     for _ in range(2):
         for ids in await twins.do(lambda store: store.aadd_documents(found)):
             assert len(ids) == 3
+    for ids in await twins.do(lambda store: store.aadd_documents(found, ids=["1", "2", "3"])):
+        assert len(ids) == 3
+        assert "1" not in map(str, ids)
     array = np.ones((3, DIMENSION), np.float32)
     await twins.columnar.aadd_documents(found, embeddings=array)
     await twins.plain.aadd_embeddings(
         [each.page_content for each in found], array.tolist(), [each.metadata for each in found]
     )
-    twins.assert_alike(9)
+    twins.assert_alike(12)
     assert sent == []
 
 
@@ -84,6 +87,17 @@ async def test_metadata_in_one_field(open_twins: Open, sent: list[Any]) -> None:
     found = [Document(page_content="x", metadata={"any": {"thing": 1}})]
     await twins.do(lambda store: store.aadd_documents(found, ids=["first"]))
     await assert_plain(twins, sent, {"a": 1}, {"b": [2]})
+
+
+async def test_metadata_in_one_key(open_twins: Open, sent: list[Any]) -> None:
+    """The same where the collection has no such field, but a dynamic one."""
+    schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=True)
+    schema.add_field("pk", DataType.VARCHAR, is_primary=True, max_length=64)
+    schema.add_field("text", DataType.VARCHAR, max_length=64)
+    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=DIMENSION)
+    twins = await open_twins(schema, metadata_field="about")
+    await assert_plain(twins, sent, {"a": 1}, {"b": [2]})
+    assert all("about" in row for row in twins.rows()[1])
 
 
 @pytest.mark.parametrize("milvus_uri", ["lite"], indirect=True)
@@ -136,6 +150,21 @@ async def test_functions_of_the_server(open_twins: Open, sent: list[Any]) -> Non
             {"index_type": "FLAT", "metric_type": "L2"},
             {**SPARSE_INDEX, "metric_type": "BM25"},
         ],
+    )
+    found = [Document(page_content="x", metadata={"year": 1})]
+    await twins.do(lambda store: store.aadd_documents(found, ids=["first"]))
+    await assert_plain(twins, sent, {"year": 1}, {"year": 2})
+
+
+@pytest.mark.parametrize("milvus_uri", ["lite"], indirect=True)
+async def test_nothing_but_functions_of_the_server(open_twins: Open, sent: list[Any]) -> None:
+    """Texts alone, of which the server makes vectors."""
+    twins = await open_twins(
+        None,
+        embedding_function=None,
+        builtin_function=BM25BuiltInFunction(output_field_names="words"),
+        vector_field="words",
+        index_params={**SPARSE_INDEX, "metric_type": "BM25"},
     )
     found = [Document(page_content="x", metadata={"year": 1})]
     await twins.do(lambda store: store.aadd_documents(found, ids=["first"]))
