@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import grpc
 import msgspec
 import numpy as np
 import pytest
@@ -153,6 +154,23 @@ async def test_rows_go_by_columns(store: MilvusStore, monkeypatch: pytest.Monkey
     rows = rows_of(part("", "two", *["x" * 900] * 98, path="mill.md", deep={"list": [1, None]}))
     await store.upsert(rows, np.ones((100, 4), np.float32))
     assert sent == [100]
+
+
+async def test_a_write_is_tried_once(store: MilvusStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that pymilvus would wait for is an error at once: one layer retries, not this."""
+    handler = await store._milvus.aclient._get_connection()
+    attempts: list[str] = []
+
+    async def failing(*_: Any, **__: Any) -> None:
+        attempts.append("Upsert")
+        raise grpc.aio.AioRpcError(
+            grpc.StatusCode.INTERNAL, grpc.aio.Metadata(), grpc.aio.Metadata()
+        )
+
+    monkeypatch.setattr(handler._async_stub, "Upsert", failing)
+    with pytest.raises(TransientError):
+        await store.upsert(rows_of(part("grain")), vectors(1))
+    assert attempts == ["Upsert"]
 
 
 @pytest.mark.slow

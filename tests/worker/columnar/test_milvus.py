@@ -106,6 +106,24 @@ async def test_vectors_may_come_as_an_array(twins: Twins, sent: list[Any]) -> No
     twins.assert_alike(54)
 
 
+class OneByOne(Embedding):
+    """Embeds queries only, as some functions do."""
+
+    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+        """Leave it to the other way."""
+        raise NotImplementedError
+
+
+async def test_texts_embedded_one_by_one(twins: Twins, sent: list[Any]) -> None:
+    """A function without a way for many texts is asked for each."""
+    for store in (twins.plain, twins.columnar):
+        store.embedding_func = OneByOne()
+    found = [document("one"), document("another")]
+    await twins.do(lambda store: store.aupsert(["a", "b"], found))
+    twins.assert_alike(2)
+    assert len(sent) == 1
+
+
 async def test_batches(twins: Twins, sent: list[Any]) -> None:
     """A batch is a request; all ids come back, in order."""
     found = [document(f"text {at}") for at in range(25)]
