@@ -158,7 +158,8 @@ async def test_rows_go_by_columns(store: MilvusStore, monkeypatch: pytest.Monkey
 
 async def test_a_write_is_tried_once(store: MilvusStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that pymilvus would wait for is an error at once: one layer retries, not this."""
-    handler = await store._milvus.aclient._get_connection()
+    async with store._writer.used() as writer:
+        handler = await writer.aclient._get_connection()
     attempts: list[str] = []
 
     async def failing(*_: Any, **__: Any) -> None:
