@@ -32,7 +32,8 @@ def connect(
         patience_seconds: how long each call waits for a Redis that is away or full; None for
             a person at a terminal, who is told within a second or so. :func:`check` is quick
             with either, so ask it first: a wrong address is no outage.
-        on_trouble: told why calls of a patient client wait, once, and "" when they go on.
+        on_trouble: told why calls of a patient client wait, once, and "" when none waits any
+            more because they got through.
 
     Raises:
         UsageError: no Redis is configured.

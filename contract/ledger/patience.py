@@ -20,6 +20,8 @@ from redis.backoff import NoBackoff
 
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
+OUTAGE_FAILURES = 2
+"""Of one call, after which it counts as waiting: a connection that was cut is no outage yet."""
 RELOADS = 3
 """How often a pipeline loads its scripts anew: each time, Redis was restarted meanwhile."""
 
@@ -51,12 +53,12 @@ class Patience(Retry):
     """Repeats a call for as long as its error may pass; one for all connections of a client."""
 
     def __init__(self, patience_seconds: float, on_trouble: Callable[[str], None]) -> None:
-        """Tell ``on_trouble`` why calls wait, and "" when they wait no more."""
+        """Tell ``on_trouble`` why calls wait, and "" when none of them waits any more."""
         super().__init__(NoBackoff(), -1, (exceptions.RedisError,))
         self._patience_seconds = patience_seconds
         self._on_trouble = on_trouble
         self._waiting = 0
-        self._is_told = False
+        self._got_through = False
         self._draw = random.Random()  # noqa: S311 - jitter
 
     def __deepcopy__(self, _memo: dict[int, Any]) -> "Patience":
@@ -75,7 +77,7 @@ class Patience(Retry):
         with contextlib.ExitStack() as wait:
             while True:
                 try:
-                    done = await do()
+                    return await do()
                 except exceptions.RedisError as error:
                     failures += 1
                     await (fail(error, failures) if with_failure_count else fail(error))
@@ -84,41 +86,37 @@ class Patience(Retry):
                         raise
                     if time.monotonic() - begun >= self._patience_seconds:
                         raise
-                    if failures == 1:
-                        wait.enter_context(self._counted())
-                    else:  # a connection that was cut is no outage yet
-                        self._tell(str(error) or type(error).__name__)
+                    if failures == OUTAGE_FAILURES:
+                        wait.enter_context(self._told(str(error) or type(error).__name__))
                     await asyncio.sleep(self._pause_seconds(failures))
-                else:
-                    if failures:  # else it may have done nothing: connected already, say
-                        self._tell("")
-                    return done
 
     def _pause_seconds(self, failures: int) -> float:
         bound = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures, 8))
         return bound * (0.5 + 0.5 * self._draw.random())
 
     @contextlib.contextmanager
-    def _counted(self) -> Iterator[None]:
-        """Count a call that waits; when none is left, the next outage is told of again."""
+    def _told(self, trouble: str) -> Iterator[None]:
+        """Tell of the first call that waits, and that Redis is back when none is left.
+
+        One that gets through before does not end it: a full Redis refuses only some. When all
+        have given up, nobody knows.
+        """
         self._waiting += 1
+        if self._waiting == 1:
+            self._got_through = False
+            logger.warning("waiting for Redis", extra={"event": "redis_away", "error": trouble})
+            self._on_trouble(trouble)
         try:
             yield
-        finally:
+            self._got_through = True
+        except exceptions.RedisError:
+            self._got_through = False
+            raise
+        finally:  # who is cancelled has learnt nothing
             self._waiting -= 1
-            if not self._waiting:
-                self._is_told = False
-
-    def _tell(self, trouble: str) -> None:
-        """Tell of the first call that waits, and of the first of those that succeeds."""
-        if bool(trouble) == self._is_told:
-            return
-        self._is_told = bool(trouble)
-        if trouble:
-            logger.warning("waiting for Redis", extra={"event": "redis_away", "error": trouble})
-        else:
-            logger.warning("Redis is back", extra={"event": "redis_back"})
-        self._on_trouble(trouble)
+            if not self._waiting and self._got_through:
+                logger.warning("Redis is back", extra={"event": "redis_back"})
+                self._on_trouble("")
 
 
 class ReloadingPipeline(Pipeline):

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import exceptions
@@ -13,7 +14,7 @@ from redis.asyncio import Redis
 
 from contract.errors import UnreachableError, UsageError
 from contract.ledger.connection import check, connect, text, translated
-from contract.ledger.patience import is_passing
+from contract.ledger.patience import OUTAGE_FAILURES, is_passing
 from contract.settings import Settings, load_settings
 from contract.tasks import end
 from tests.servers.redis import RedisServer, free_port, redis_tcp_server
@@ -56,6 +57,18 @@ async def until_told(told: list[str]) -> None:
     async with asyncio.timeout(10):
         while not told:  # noqa: ASYNC110 - nothing else tells
             await asyncio.sleep(0.01)
+
+
+async def begin_writes(client: Redis) -> list[asyncio.Future[Any]]:
+    """Write in each way that the ledger has."""
+    script = client.register_script("return redis.call('HSET', KEYS[1], 'field', ARGV[1])")
+    pipes = [client.pipeline(transaction=False) for _ in range(2)]
+    pipes.append(client.pipeline(transaction=True))
+    await script(keys=["scripted"], args=["x"], client=pipes[0])
+    pipes[1].set("piped", "x")
+    pipes[2].set("together", "x")
+    calls = [asyncio.create_task(pipe.execute()) for pipe in pipes]
+    return [asyncio.ensure_future(client.set("a", "b")), *calls]
 
 
 async def test_an_outage_is_waited_out(
@@ -131,30 +144,53 @@ async def test_a_full_server_is_waited_for(
     """A write that finds no room succeeds once someone has made some; scripts in pipelines too."""
     quick = connect(own_settings)
     await quick.config_set("maxmemory", "1")
-    script = patient.register_script("return redis.call('HSET', KEYS[1], 'field', ARGV[1])")
-    pipe = patient.pipeline(transaction=False)
-    await script(keys=["piped"], args=["x"], client=pipe)
-    writes = [
-        asyncio.ensure_future(patient.set("a", "b")),
-        asyncio.create_task(pipe.execute()),
-    ]
+    writes = await begin_writes(patient)
     await until_told(told)
     assert "memory" in told[0]
     with pytest.raises(exceptions.OutOfMemoryError):
         await quick.set("c", "d")
     await quick.config_set("maxmemory", "0")
     await asyncio.wait_for(asyncio.gather(*writes), 5)
-    assert text(await quick.hget("piped", "field")) == "x"
+    assert await quick.exists("a", "piped", "together", "scripted") == len(writes)
+    await quick.aclose()
+
+
+async def test_a_full_server_is_told_of_once(
+    own_settings: Settings, patient: Redis, told: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """What gets through meanwhile, be it at the third attempt, says nothing of what waits."""
+    quick = connect(own_settings)
+    await quick.config_set("maxmemory", "1")
+    writes = await begin_writes(patient)
+    await until_told(told)
+    read = asyncio.ensure_future(patient.blpop(["nothing"], timeout=2))
+    for _ in range(OUTAGE_FAILURES):
+        async with asyncio.timeout(10):
+            while not (await quick.info("clients"))["blocked_clients"]:
+                assert await patient.get("a") is None
+        await quick.client_kill_filter(_type="normal", skipme=True)
+    assert await read is None
+    assert len(told) == 1
+    await quick.config_set("maxmemory", "0")
+    done, rest = await asyncio.wait(writes, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+    for write in rest:
+        write.cancel()
+    await asyncio.wait(writes, timeout=5)
+    assert all(write.exception() is None for write in done)
+    assert [bool(trouble) for trouble in told] == [True, False]
+    assert [getattr(r, "event", "") for r in caplog.records] == ["redis_away", "redis_back"]
     await quick.aclose()
 
 
 async def test_a_full_disk_is_waited_for(tmp_path: Path, told: list[str]) -> None:
-    """A server that refuses writes because it can't save them is waited for."""
+    """A server that refuses writes because it can't save them is waited for, in pipelines too."""
     folder = tmp_path / "disk"
     folder.mkdir()
     with redis_tcp_server(folder) as server:
         quick = connect(settings_of(server.url))
         patient = connect(settings_of(server.url), patience_seconds=30.0, on_trouble=told.append)
+        # Else the pipelines would not get far: a server like that refuses new connections' PING.
+        await asyncio.gather(*await begin_writes(patient))
         shutil.rmtree(folder)
         await quick.config_set("save", "3600 1")
         await quick.bgsave()
@@ -163,10 +199,10 @@ async def test_a_full_disk_is_waited_for(tmp_path: Path, told: list[str]) -> Non
                 await asyncio.sleep(0.01)
         with pytest.raises(exceptions.ResponseError, match=r"^MISCONF"):
             await quick.set("a", "b")
-        write = asyncio.ensure_future(patient.set("a", "b"))
+        writes = await begin_writes(patient)
         await until_told(told)
         await quick.config_set("save", "")
-        await asyncio.wait_for(write, 5)
+        await asyncio.wait_for(asyncio.gather(*writes), 5)
         await quick.aclose()
         await patient.aclose()
 
@@ -229,6 +265,12 @@ async def test_a_restart_in_the_middle_of_a_pipeline(
         (exceptions.OutOfMemoryError("full"), True),
         (exceptions.ReadOnlyError("replica"), True),
         (exceptions.ResponseError("MISCONF Errors writing to the AOF file: No space"), True),
+        (
+            exceptions.ResponseError(
+                "Command # 1 (SET a b) of pipeline caused error: ('MISCONF No space',)"
+            ),
+            True,
+        ),
         (exceptions.AuthenticationError("WRONGPASS"), False),
         (exceptions.NoPermissionError("NOPERM"), False),
         (exceptions.ResponseError("ERR unknown command"), False),
