@@ -5,6 +5,11 @@ from redis.asyncio import Redis
 
 from tests.contract.ledger.shelf import Shelf
 
+# What a test module has by itself: a failure shows the values that were compared.
+pytest.register_assert_rewrite(
+    "tests.contract.ledger.machine_judge", "tests.contract.ledger.machine_producers"
+)
+
 
 @pytest.fixture
 def shelf(redis: Redis) -> Shelf:

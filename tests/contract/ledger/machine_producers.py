@@ -51,7 +51,7 @@ class Producer:
     async def _procedure(self) -> AsyncIterator[None]:
         before = await self.promises.begin_reading(SOURCE)
         listing = await self.promises.begin_listing(SOURCE, "/shelf")
-        self.job = await self.jobs.create(SOURCE)
+        await self._begin_job()
         yield
         listed = sorted(self.world.files)
         yield
@@ -63,6 +63,10 @@ class Producer:
         async for _ in self._delete(listing, before):
             yield
         await self.jobs.seal(self.job, {})
+
+    async def _begin_job(self) -> None:
+        self.job = await self.jobs.create(SOURCE)
+        self.world.jobs.append(self.job)
 
     async def _plan(self, listed: Sequence[str], again: list[str]) -> AsyncIterator[None]:
         reading = await self.promises.begin_reading(SOURCE)
@@ -176,7 +180,7 @@ class Replay(Producer):
         self.accept = accept
 
     async def _procedure(self) -> AsyncIterator[None]:
-        self.job = await self.jobs.create(SOURCE)
+        await self._begin_job()
         document = self.letter.document_id
         content, texts = msgspec.msgpack.decode(self.letter.payload, type=tuple[str, list[str]])
         left = tuple(

@@ -80,8 +80,9 @@ class World:
         wanted: document -> its newest version.
         committed: document -> the last one before it that was written to the last part.
         read: document -> (number of the latest reading that was told to the ledger, content).
-        cancelled: jobs.
-        batches: all that were ever made, also by splitting.
+        jobs: all that were ever begun, in order.
+        cancelled: of these, the cancelled ones.
+        batches: all that were ever made, also by splitting, in order.
     """
 
     files: dict[str, str] = field(default_factory=dict)
@@ -90,6 +91,7 @@ class World:
     wanted: dict[str, Version] = field(default_factory=dict)
     committed: dict[str, Version] = field(default_factory=dict)
     read: dict[str, tuple[int, str]] = field(default_factory=dict)
+    jobs: list[str] = field(default_factory=list)
     cancelled: set[str] = field(default_factory=set)
     batches: list[Batch] = field(default_factory=list)
 
