@@ -57,6 +57,8 @@ def measure(settings: Settings, options: SeedOptions, say: Say) -> Table:
             session = open_session(settings.model_copy(update=alone), say)
             settings = stack.enter_context(session).settings
         runner = stack.enter_context(asyncio.Runner())
+        # Of calls that a Ctrl-C cuts off nobody reads the end; asyncio would print it.
+        runner.get_loop().set_exception_handler(lambda *_: None)
         base_url = options.base_url or stack.enter_context(
             _endpoint(runner, settings, options, scratch)
         )
