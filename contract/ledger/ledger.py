@@ -169,18 +169,18 @@ class Ledger:
                 they wait to be claimed, and are to be announced.
         """
         keys = self.keys
-        firsts = [(part.document_id, part.first, part.units) for part in whole.parts]
         args: list[str | int | bytes] = [batch_id, owner, len(pieces)]
         documents = []
         for piece in pieces:
             args += [piece.id, encode(piece), piece.chunk_count, len(piece.parts)]
             for part in piece.parts:
-                origin = next(
-                    first
-                    for document, first, units in firsts
-                    if document == part.document_id and first <= part.first < first + units
+                first = next(
+                    origin.first
+                    for origin in whole.parts
+                    if (origin.document_id, origin.version) == (part.document_id, part.version)
+                    and origin.first <= part.first < origin.first + origin.units
                 )
-                args += [origin, part.first, part.units]
+                args += [part.version, first, part.first, part.units]
                 documents.append(keys.document(part.document_id))
         split = await self._split(
             keys=[

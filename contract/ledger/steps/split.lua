@@ -3,7 +3,8 @@
 -- KEYS: batch, waiting, leased, totals, job, then a child for each, then for each piece of a part
 --       in each child its document
 -- ARGV: batch id, owner, number of children, then for each child: id, payload, chunks, number of
---       pieces, then for each of those: first of the part that it was cut of, first, units
+--       pieces, then for each of those: version, first of the part that it was cut of, first,
+--       units
 -- Returns 1, or 0 when the lease is lost
 if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[2] then return 0 end
 local before = redis.call('HMGET', KEYS[1], 'job', 'chunks', 'bytes', 'crashes', 'attempts',
@@ -24,14 +25,16 @@ for child = 1, children do
   end
   for _ = 1, pieces do
     document = document + 1
-    local whole = redis.call('HGET', KEYS[document], 'part:' .. ARGV[at])
-    -- Settled as a whole once, and counted; a version that is over has no marks at all.
-    if whole then
-      local set = ARGV[at] == ARGV[at + 1] and 'HSET' or 'HSETNX' -- a piece may have its own
-      local mark = whole == 'done' and 'done' or ARGV[at + 2]
-      marks[#marks + 1] = {set, KEYS[document], 'part:' .. ARGV[at + 1], mark}
+    local version, origin, first, units = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+    local state = redis.call('HMGET', KEYS[document], 'wanted', 'part:' .. origin)
+    -- Settled as a whole once, and counted. A version that is over has no marks at all, and
+    -- those in the same places may be a newer one's.
+    if state[1] == version and state[2] then
+      local set = origin == first and 'HSET' or 'HSETNX' -- a piece may have its own
+      local mark = state[2] == 'done' and 'done' or units
+      marks[#marks + 1] = {set, KEYS[document], 'part:' .. first, mark}
     end
-    at = at + 3
+    at = at + 4
   end
 end
 -- After all were looked at: the first piece's mark takes the place of the whole's.

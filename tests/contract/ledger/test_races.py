@@ -43,6 +43,18 @@ async def test_killed_after_the_write_of_a_superseded_version(shelf: Shelf) -> N
     assert third.version > first.version
 
 
+async def test_a_superseded_batch_is_split(shelf: Shelf) -> None:
+    """Its pieces leave the marks of the newer version alone, which has parts in the same places."""
+    _, old = await shelf.promise("flaky")
+    second, new = await shelf.promise("good")
+    late = shelf.worker(old[0])
+    late.splits = True
+    await late.run()
+    await shelf.ingest(*new)
+    assert await shelf.outcome(second) == (1, 0, 0)
+    assert shelf.holds((second, "good"))
+
+
 async def test_superseded_between_settle_and_finish(shelf: Shelf) -> None:
     """A version whose rows are all written counts as committed when the next one comes."""
     first = await shelf.commit("good")
