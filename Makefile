@@ -25,10 +25,10 @@ demo: $(READY) ## import the sample corpus on embedded servers, and search it
 	HEADRACE_DATA_FOLDER=$(DATA) $(BIN)/headrace search "how do I stop the mill in a flood?" -k 3
 
 test: $(READY) ## the tests that take seconds
-	$(BIN)/python -m pytest -m "not slow and not corpus"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not corpus"
 
 slow: $(READY) ## the tests that take minutes: real Milvus server, kills, outages
-	$(BIN)/python -m pytest -m "slow or corpus"
+	$(BIN)/python -m pytest -n 3 --dist loadgroup -m "slow or corpus"
 
 lint: $(READY) ## formatting and lint
 	$(BIN)/ruff format --check .

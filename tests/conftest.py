@@ -30,6 +30,25 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Let one process have all tests of the real Milvus server: it takes long to start."""
+    if isinstance(item, pytest.Function):
+        given = item.callspec.params if hasattr(item, "callspec") else {}
+        if "milvus_server_uri" in item.fixturenames or given.get("milvus_uri") == "server":
+            item.add_marker(pytest.mark.xdist_group("milvus server"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let processes that share the tests begin with what may take longest: none ends alone."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=_may_take_seconds, reverse=True)
+
+
+def _may_take_seconds(item: pytest.Item) -> float:
+    timeout = item.get_closest_marker("timeout")
+    return 0.0 if timeout is None else float(timeout.args[0])
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the settings of whoever runs the tests out of them."""
