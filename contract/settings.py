@@ -11,10 +11,8 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -24,7 +22,15 @@ from pydantic import (
 )
 
 from contract.errors import SettingsError
-from contract.names import is_collection_name
+from contract.setting_kinds import (
+    BrokerUrl,
+    CollectionName,
+    HttpUrl,
+    Port,
+    Positive,
+    RedisUrl,
+    Seconds,
+)
 
 ENVIRONMENT_PREFIX = "HEADRACE_"
 CONFIG_VARIABLE = "HEADRACE_CONFIG"
@@ -39,65 +45,25 @@ MAX_CHUNK_CHARACTERS = 16_000
 LOCAL_MODEL_TOKENS = 254
 """What the local model reads of a text: 256 positions, of which two are [CLS] and [SEP]."""
 
-Positive = Annotated[int, Field(gt=0)]
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
-Port = Annotated[int, Field(ge=0, le=65_535)]
-
-
-def _collection(name: str) -> str:
-    if not is_collection_name(name):
-        raise ValueError("a name has letters, digits and _, and does not begin with a digit")
-    return name
-
-
-def _scheme(url: str) -> str:
-    """Give the scheme of a URL; the foreign error would repeat a piece of the password."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        raise ValueError("is no URL (in a password, spell / ? # @ as %2F %3F %23 %40)") from None
-    return parts.scheme
-
-
-def _redis_url(url: SecretStr) -> SecretStr:
-    if _scheme(url.get_secret_value()) not in {"redis", "rediss", "unix"}:
-        raise ValueError("must begin with redis://, rediss:// or unix://")
-    return url
-
-
-def _broker_url(url: SecretStr) -> SecretStr:
-    if not _scheme(url.get_secret_value()):
-        raise ValueError("must be a URL, as amqp://host or redis://host")
-    return url
-
-
-def _http_url(url: str) -> str:
-    if _scheme(url) not in {"http", "https"}:
-        raise ValueError("must begin with http:// or https://")
-    return url
-
 
 class Settings(BaseModel):
     """Every setting, with its default; the README's table is made from this class."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    collection: Annotated[str, AfterValidator(_collection)] = Field(
+    collection: CollectionName = Field(
         "documents", description="collection in Milvus that commands use when none is named"
     )
     data_folder: Path = Field(
         Path(".headrace"), description="where the embedded servers keep their data"
     )
-    redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = Field(
+    redis_url: RedisUrl | None = Field(
         None, description="Redis that holds ledger and queue; unset: an embedded one"
     )
-    broker_url: Annotated[SecretStr, AfterValidator(_broker_url)] | None = Field(
+    broker_url: BrokerUrl | None = Field(
         None, description="Celery's broker, if it is not the Redis of the ledger"
     )
-    milvus_uri: Annotated[str, AfterValidator(_http_url)] | None = Field(
-        None, description="Milvus server; unset: an embedded one"
-    )
+    milvus_uri: HttpUrl | None = Field(None, description="Milvus server; unset: an embedded one")
     milvus_token: SecretStr | None = Field(None, description="`user:password` or API key")
     milvus_database: str = Field("default", description="database within Milvus")
     index_type: str = Field("AUTOINDEX", description="index of a collection made from now on")
@@ -108,7 +74,7 @@ class Settings(BaseModel):
     embedding_provider: str = Field(
         "local", description="`local`, `openai`, or `package.module:Class` of LangChain Embeddings"
     )
-    embedding_base_url: Annotated[str, AfterValidator(_http_url)] | None = Field(
+    embedding_base_url: HttpUrl | None = Field(
         None, description="OpenAI-compatible endpoint; unset: OpenAI itself"
     )
     embedding_api_key: SecretStr | None = Field(
@@ -121,6 +87,27 @@ class Settings(BaseModel):
         None, description="dimensions asked of the model; unset: its own"
     )
     embedding_timeout_seconds: Seconds = Field(60.0, description="for one request")
+    embedding_requests_per_minute: Positive | None = Field(
+        None, description="of all workers together; unset: as the endpoint's headers tell"
+    )
+    embedding_tokens_per_minute: Positive | None = Field(None, description="likewise")
+    embedding_concurrency: Positive = Field(
+        32, description="most requests at once, a worker process; fewer where it bears fewer"
+    )
+    embedding_join_chunks: Positive = Field(
+        128, description="batches share a request up to so many texts"
+    )
+    embedding_max_inputs: Positive = Field(2048, description="most texts of one request")
+    embedding_max_request_tokens: Positive = Field(300_000, description="most tokens of one")
+    embedding_max_request_bytes: Positive = Field(
+        4 * 1024 * 1024, description="most text of one, in bytes of UTF-8"
+    )
+    embedding_max_chunk_tokens: Positive | None = Field(
+        None, description="what the model reads of a text; unset: as known, 8,191 of OpenAI's"
+    )
+    overlong_chunks: Literal["refuse", "cut"] = Field(
+        "refuse", description="a text that is longer becomes a dead letter, or is `cut`"
+    )
     embedding_threads: Positive = Field(2, description="threads of the local model, a process")
     embedding_price: Annotated[float, Field(ge=0)] | None = Field(
         None, description="US dollars per million tokens, for `--dry-run`; unset: list prices"
@@ -164,6 +151,13 @@ class Settings(BaseModel):
         600.0, description="for one attempt at one stage of a batch"
     )
     store_timeout_seconds: Seconds = Field(30.0, description="for one call to Milvus")
+    store_concurrency: Positive = Field(
+        16, description="most writes to Milvus at once, a worker process; fewer if it bears fewer"
+    )
+    store_join_chunks: Positive = Field(512, description="batches share a write up to so many")
+    join_wait_seconds: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.003, description="longest wait for others to share a request with"
+    )
     redis_timeout_seconds: Seconds = Field(10.0, description="for one call to Redis")
     connect_timeout_seconds: Annotated[float, Field(gt=0, le=8)] = Field(
         5.0, description="until a server counts as unreachable"

@@ -18,7 +18,9 @@ from contract.queue import announce
 from contract.settings import Settings
 from worker.breaker import Dependency
 from worker.canaries import make_breakers
+from worker.embedding.budget import Budget
 from worker.embedding.build import make_embedder
+from worker.embedding.rate_headers import advertised
 from worker.eraser import Erasers
 from worker.halts import keep_heeding
 from worker.ingest import Ingester, Limits
@@ -26,6 +28,7 @@ from worker.janitor import Janitor
 from worker.metrics import Metrics
 from worker.retrier import Retrier
 from worker.retry import RetryPolicy
+from worker.sharing import account, budget_rates, shared_embedder, shared_stores
 from worker.solitude import Solitude
 from worker.stores import Stores
 
@@ -88,20 +91,26 @@ async def compose(
     """
     redis = connect_redis(settings, patience_seconds=settings.outage_patience_seconds)
     clients.push_async_callback(redis.aclose)
-    embedder = make_embedder(settings)
-    clients.push_async_callback(embedder.aclose)
-    stores = Stores(settings, redis, embedder)
+    budget = Budget(redis, account(settings), budget_rates(settings))
+    model = make_embedder(
+        settings,
+        lambda headers: budget.learn(advertised(headers)),
+        cuts=settings.overlong_chunks == "cut",
+    )
+    clients.push_async_callback(model.aclose)
+    embedder = shared_embedder(settings, model, budget, metrics.requests)
+    stores = Stores(settings, redis, model)
     clients.push_async_callback(stores.close)
     erasers = Erasers(settings)
     clients.push_async_callback(erasers.close)
     troubles = Troubles(metrics)
-    breakers = make_breakers(settings, embedder, stores, troubles.note)
+    breakers = make_breakers(settings, model, stores, troubles.note)
     for breaker in breakers.values():
         clients.push_async_callback(breaker.aclose)
     ingester = Ingester(
         worker_id=identity,
         ledger_of=_ledgers(settings, redis),
-        store_of=stores.get,
+        store_of=shared_stores(settings, stores, metrics.requests).get,
         embedder=embedder,
         retrier=Retrier(RetryPolicy(), breakers),
         limits=Limits(settings.lease_seconds, settings.batch_timeout_seconds),

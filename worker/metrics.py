@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from worker.breaker import Dependency
 from worker.outcome import HALTED, Ingested, Outcome, Stage
+from worker.request_metrics import Requests
 
 STAGE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 ERROR_REASONS = (
@@ -69,6 +70,7 @@ class Metrics:
             "Whether a server is away, so that nothing is claimed (1) or not (0).",
             "dependency",
         )
+        self.requests = Requests(registry)
         self._declare_series()
 
     def _declare_series(self) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -57,10 +57,17 @@ class StoredRow:
 
 
 class Store(Protocol):
-    """Where the rows of one collection go; :class:`MilvusStore`, or a stand-in."""
+    """Where the rows of one collection go, as batches see it."""
 
-    async def upsert(self, rows: Sequence[Row], vectors: NDArray[np.float32]) -> None:
-        """Write rows, replacing those with the same ids."""
+    async def upsert(
+        self,
+        rows: Sequence[Row],
+        vectors: NDArray[np.float32],
+        *,
+        check: Callable[[], None],
+        urgent: bool,
+    ) -> None:
+        """Write rows, replacing those with the same ids, unless ``check`` raises right before."""
 
     async def read(self, ids: Sequence[str], *, vectors: bool) -> dict[str, StoredRow]:
         """Read rows by id."""

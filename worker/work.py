@@ -79,6 +79,7 @@ class Work:
         self.is_under_way = False
         """Whether the store was there: before that nothing can be the batch's own fault."""
         self._tools = tools
+        self._urgent = False
         self._calls = calls
         self._deaths: dict[int, Death] = {}  # by the part's place in the batch
         self._tokens = 0
@@ -159,7 +160,7 @@ class Work:
 
         async def embed(texts: Sequence[str]) -> None:
             embedded = await self._calls.make(
-                Stage.EMBED, lambda: self._tools.embedder.embed(texts)
+                Stage.EMBED, lambda: self._tools.embedder.embed(texts, urgent=self._urgent)
             )
             self._tokens += embedded.tokens or 0
             vectors.update(zip(texts, embedded.vectors, strict=True))
@@ -183,13 +184,12 @@ class Work:
         ]
 
         async def upsert(some: Sequence[tuple[int, int, Row]]) -> None:
-            matrix = np.stack([vectors[row.document.page_content] for *_, row in some])
-
-            async def call() -> None:
-                self.lease.check()
-                await store.upsert([row for *_, row in some], matrix)
-
-            await self._calls.make(Stage.WRITE, call)
+            rows = [row for *_, row in some]
+            matrix = np.stack([vectors[row.document.page_content] for row in rows])
+            await self._calls.make(
+                Stage.WRITE,
+                lambda: store.upsert(rows, matrix, check=self.lease.check, urgent=self._urgent),
+            )
 
         for (place, ordinal, _), error in await isolate(rows, upsert, self._calls.blames):
             self._die(place, Stage.WRITE, error, ordinal)

@@ -28,6 +28,8 @@ class Faults:
         refuse_marker: requests with this string in an input are refused with 400.
         max_in_flight: more requests at the same time are answered with 429.
         requests_per_minute: more than these (one second's worth at once) are answered with 429.
+        tokens_per_minute: likewise, of the tokens of requests.
+        rate_headers: answers tell of these limits, in OpenAI's headers.
     """
 
     latency_seconds: float = 0.0
@@ -45,6 +47,8 @@ class Faults:
     refuse_marker: str | None = None
     max_in_flight: int | None = None
     requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    rate_headers: bool = False
 
     def changed(self, values: Mapping[str, object]) -> "Faults":
         """Give faults with some of them set anew.
@@ -136,4 +140,6 @@ _KINDS: dict[str, tuple[str, Callable[[object], bool]]] = {
     ),
     "max_in_flight": _LIMIT,
     "requests_per_minute": _LIMIT,
+    "tokens_per_minute": _LIMIT,
+    "rate_headers": _FLAG,
 }

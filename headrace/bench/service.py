@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from headrace.bench.counts import Counts
 from headrace.bench.faults import Faults
-from headrace.bench.rate import RequestRate
+from headrace.bench.rate import Rate
 from headrace.bench.vectors import HashedWords
 from headrace.bench.wire import HttpError, Reply, Request
 
@@ -86,8 +86,16 @@ class Service:
 
     def _set_faults(self, faults: Faults) -> None:
         self._faults = dataclasses.replace(faults)
-        rate = faults.requests_per_minute
-        self._rate = None if rate is None else RequestRate(rate, self._clock())
+        limits = {"requests": faults.requests_per_minute, "tokens": faults.tokens_per_minute}
+        self._rates = {
+            of: Rate(limit, self._clock()) for of, limit in limits.items() if limit is not None
+        }
+        self._rate_headers = {
+            f"x-ratelimit-{name}-{of}": value
+            for of, limit in limits.items()
+            if limit is not None and faults.rate_headers
+            for name, value in {"limit": str(limit), "reset": "1s"}.items()
+        }
 
     async def _count(self, request: Request) -> Reply:
         self.counts.begin()
@@ -112,10 +120,11 @@ class Service:
         self._fail_on_purpose(faults)
         fields = _json_object(request.body)
         texts = self._texts(fields, faults)
+        tokens = sum(len(text) // 4 for text in texts)
+        self._hold_rates(tokens)
         if faults.latency_seconds:
             await asyncio.sleep(faults.latency_seconds)
         vectors = self._vectors.embed(texts)
-        tokens = sum(len(text) // 4 for text in texts)
         self.counts.embedded(texts, tokens)
         data = _damaged(vectors, faults, base64=fields.get("encoding_format") == "base64")
         answer = {
@@ -124,7 +133,8 @@ class Service:
             "model": fields.get("model"),
             "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
         }
-        reply = Reply(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))
+        body = orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+        reply = Reply(body, headers=self._rate_headers)
         if faults.take_cut():
             raise Cut(reply)
         return reply
@@ -141,11 +151,15 @@ class Service:
         if limit is not None and self.counts.in_flight > limit:
             message = f"more than {limit} requests at the same time"
             raise _failure(429, message, faults.retry_after_seconds)
-        if self._rate is not None:
-            wait_seconds = self._rate.wait_seconds(self._clock())
+
+    def _hold_rates(self, tokens: int) -> None:
+        now, amounts = self._clock(), {"requests": 1, "tokens": tokens}
+        for of, rate in self._rates.items():
+            wait_seconds = rate.wait_seconds(now, amounts[of])
             if wait_seconds > 0:
-                message = f"more than {faults.requests_per_minute} requests a minute"
-                raise _failure(429, message, wait_seconds)
+                raise _failure(429, f"too many {of} a minute", wait_seconds)
+        for of, rate in self._rates.items():
+            rate.take(amounts[of])
 
     def _texts(self, fields: dict[str, Any], faults: Faults) -> list[str]:
         given = fields.get("input")

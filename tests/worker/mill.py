@@ -31,7 +31,7 @@ class Mill:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def embed(self, texts: Sequence[str]) -> Embedded:
+    async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Embedded:  # noqa: ARG002
         """Embed, unless something is in the way."""
         self.calls.append(list(texts))
         self.entered.set()

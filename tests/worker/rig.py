@@ -132,8 +132,16 @@ class _Hooked:
         self.rig = rig
         self.store = store
 
-    async def upsert(self, rows: Sequence[Row], vectors: NDArray[np.float32]) -> None:
-        """Write."""
+    async def upsert(
+        self,
+        rows: Sequence[Row],
+        vectors: NDArray[np.float32],
+        *,
+        check: Callable[[], None],
+        urgent: bool,  # noqa: ARG002 - nothing waits here
+    ) -> None:
+        """Write, after a look at the lease."""
+        check()
         await self._happen(self.rig.before["upsert"])
         await self.store.upsert(rows, vectors)
         await self._happen(self.rig.after["upsert"])

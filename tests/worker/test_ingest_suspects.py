@@ -26,7 +26,7 @@ class Deadly:
         self._embed = rig.mill.embed
         rig.mill.embed = self.embed  # type: ignore[method-assign]
 
-    async def embed(self, texts: Sequence[str]) -> Embedded:
+    async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Embedded:  # noqa: ARG002
         """Embed or die."""
         if any(DEADLY in text for text in texts):
             self.kills += 1

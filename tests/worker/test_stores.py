@@ -52,7 +52,7 @@ class Identity:
             raise TransientError("away")
         return self.model
 
-    async def embed(self, texts: Sequence[str]) -> Embedded:
+    async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Embedded:  # noqa: ARG002
         """Not be asked."""
         raise AssertionError(texts)
 

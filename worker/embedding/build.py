@@ -1,7 +1,7 @@
 """From settings to an embedder; what one provider needs is imported for that one alone."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeAlias
 
 from contract.errors import EmbeddingReplyError
 from contract.settings import Settings
@@ -12,6 +12,12 @@ from worker.embedding.local import DIMENSIONS, MODEL, REVISION, LocalEmbeddings
 LOCAL = "local"
 OPENAI = "openai"
 
+Heed: TypeAlias = Callable[[Mapping[str, str]], None]
+
+
+def ignore(headers: Mapping[str, str]) -> None:
+    """Do nothing with headers."""
+
 
 class LocalEmbedder:
     """The local model as an :class:`Embedder`."""
@@ -20,9 +26,13 @@ class LocalEmbedder:
         """Take over the model; ``aclose`` closes it."""
         self._embeddings = embeddings
 
-    async def embed(self, texts: Sequence[str]) -> Embedded:
-        """Embed texts on the model's own threads."""
-        return Embedded(await self._embeddings.aembed_array(texts), None)
+    async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Embedded:
+        """Embed texts on the model's own threads.
+
+        Raises:
+            EmbeddingRefusedError: the model reads less than one of the texts.
+        """
+        return Embedded(await self._embeddings.aembed_array(texts, urgent=urgent), None)
 
     async def identify(self, held: ModelIdentity | None = None) -> ModelIdentity:  # noqa: ARG002
         """Tell which model this is."""
@@ -52,7 +62,7 @@ class RemoteEmbedder:
         self._model = model
         self._dimension = dimension
 
-    async def embed(self, texts: Sequence[str]) -> Embedded:
+    async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Embedded:  # noqa: ARG002 - nothing waits here
         """Embed texts, in order."""
         embedded = await self._embedder.embed(texts)
         length = embedded.vectors.shape[1]
@@ -77,15 +87,20 @@ class RemoteEmbedder:
         await self._embedder.aclose()
 
 
-def make_embedder(settings: Settings) -> Embedder:
+def make_embedder(settings: Settings, heed: Heed = ignore, *, cuts: bool = True) -> Embedder:
     """Make the embedder that the settings name; nothing is loaded or sent yet.
+
+    Args:
+        settings: name it.
+        heed: told the headers of an endpoint's answers.
+        cuts: whether the local model embeds the beginning of a text that is too long for it.
 
     Raises:
         UsageError: the import path of a LangChain ``Embeddings`` is wrong.
     """
     if settings.embedding_provider == LOCAL:
         embeddings = LocalEmbeddings(
-            threads=settings.embedding_threads, model_folder=settings.model_folder
+            threads=settings.embedding_threads, model_folder=settings.model_folder, cuts=cuts
         )
         return LocalEmbedder(embeddings)
     if settings.embedding_provider == OPENAI:
@@ -97,6 +112,8 @@ def make_embedder(settings: Settings) -> Embedder:
             api_key=settings.embedding_api_key,
             dimensions=settings.embedding_dimensions,
             timeout_seconds=settings.embedding_timeout_seconds,
+            max_connections=settings.embedding_concurrency + 1,
+            heed=heed,
         )
         return RemoteEmbedder(openai, settings.embedding_model, settings.embedding_dimensions)
     from worker.embedding.langchain import LangChainEmbedder  # noqa: PLC0415 - likewise

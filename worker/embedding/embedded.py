@@ -17,3 +17,14 @@ class Embedded:
 
     vectors: NDArray[np.float32]
     tokens: int | None
+
+    def __getitem__(self, which: slice) -> "Embedded":
+        """Give those of some of the texts, with their share of the tokens.
+
+        Shares of neighbouring slices add up to the whole.
+        """
+        begin, end, _ = which.indices(len(self.vectors))
+        tokens = self.tokens
+        if tokens is not None:
+            tokens = tokens * end // len(self.vectors) - tokens * begin // len(self.vectors)
+        return Embedded(self.vectors[begin:end], tokens)

@@ -27,8 +27,13 @@ class ModelIdentity:
 class Embedder(Protocol):
     """An embedding model behind one asynchronous call."""
 
-    async def embed(self, texts: Sequence[str]) -> Embedded:
-        """Embed texts, in order; raises contract.errors' transient and permanent errors."""
+    async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Embedded:
+        """Embed texts, in order; raises contract.errors' transient and permanent errors.
+
+        Args:
+            texts: any number.
+            urgent: whether they go before those that are not, if there is a queue.
+        """
 
     async def identify(self, held: ModelIdentity | None = None) -> ModelIdentity:
         """Tell which model this is; may embed one text to learn the dimension.

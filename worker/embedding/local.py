@@ -5,7 +5,7 @@ import logging
 import os
 import threading
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Final
 
@@ -13,10 +13,11 @@ import numpy as np
 from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
-from contract.errors import UsageError
+from contract.errors import EmbeddingRefusedError, UsageError
 from contract.wordpiece import wordpiece
 from worker.embedding import graph
 from worker.embedding.fused import fused_model_path
+from worker.embedding.priority_threads import PriorityThreads
 
 MODEL: Final = graph.MODEL
 REVISION: Final = graph.WEIGHTS_SHA256[:12]
@@ -45,16 +46,20 @@ class LocalEmbeddings(Embeddings):
         truncated_texts: how many of the texts embedded so far were longer than MAX_TOKENS.
     """
 
-    def __init__(self, threads: int = 2, model_folder: Path | None = None) -> None:
+    def __init__(
+        self, threads: int = 2, model_folder: Path | None = None, *, cuts: bool = True
+    ) -> None:
         """Start nothing yet: the model is loaded by the first call or by ``warm_up``.
 
         Args:
             threads: how many texts are embedded at once; one core each.
             model_folder: where the fused graph is kept; ``default_model_folder()`` if None.
+            cuts: whether of a text that is too long the beginning is embedded.
         """
         self.truncated_texts = 0
         self._model_folder = model_folder
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="local-embedding")
+        self._cuts = cuts
+        self._threads = PriorityThreads(self._embed, threads, "local-embedding")
         self._lock = threading.Lock()
         self._graph: graph.Graph | None = None
 
@@ -68,12 +73,18 @@ class LocalEmbeddings(Embeddings):
 
     def close(self) -> None:
         """Drop the texts that wait (their callers see a cancellation), and end the threads."""
-        self._threads.shutdown(cancel_futures=True)
+        self._threads.close()
 
-    async def aembed_array(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    async def aembed_array(
+        self, texts: Sequence[str], *, urgent: bool = False
+    ) -> NDArray[np.float32]:
         """Embed the texts, equal ones once, on this object's threads.
 
         Cancelled, it drops the texts that wait; at most one a thread is still computed.
+
+        Args:
+            texts: any number.
+            urgent: whether they go before those of others that wait.
 
         Returns:
             Shape (n, 384), in the order of the texts.
@@ -81,9 +92,10 @@ class LocalEmbeddings(Embeddings):
         Raises:
             UsageError: the model can't be loaded.
             EmbeddingReplyError: the model fails on a text.
+            EmbeddingRefusedError: a text is too long, and not to be cut.
         """
         unique = list(dict.fromkeys(texts))
-        futures = self._submit(unique)
+        futures = self._submit(unique, urgent=urgent)
         try:
             vectors = await asyncio.gather(*map(asyncio.wrap_future, futures))
         finally:
@@ -112,8 +124,10 @@ class LocalEmbeddings(Embeddings):
         """Embed one text, and block."""
         return self.embed_documents([text])[0]
 
-    def _submit(self, texts: list[str]) -> list[Future[NDArray[np.float32]]]:
-        return [self._threads.submit(self._embed, text) for text in texts]
+    def _submit(
+        self, texts: list[str], *, urgent: bool = False
+    ) -> list[Future[NDArray[np.float32]]]:
+        return [self._threads.submit(text, urgent=urgent) for text in texts]
 
     def _embed(self, text: str) -> NDArray[np.float32]:
         """Embed one text on the calling thread."""
@@ -121,6 +135,11 @@ class LocalEmbeddings(Embeddings):
         # One more than allowed, only to see whether there is more.
         ids = wordpiece().encode(text, MAX_TOKENS + 1)
         if len(ids) > MAX_TOKENS:
+            if not self._cuts:
+                raise EmbeddingRefusedError(
+                    f"a chunk has more than the {MAX_TOKENS - 2} tokens that the local model "
+                    "reads: make chunk_size smaller, or set HEADRACE_OVERLONG_CHUNKS=cut"
+                )
             ids = [*ids[: MAX_TOKENS - 1], ids[-1]]
             with self._lock:
                 self.truncated_texts += 1

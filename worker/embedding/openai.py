@@ -7,7 +7,7 @@ a Python float of every value, and lets the count, the order and the usage be ch
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -58,13 +58,14 @@ class OpenAIEmbedder:
             it gives first and holds it to that (for endpoints that can't be asked).
         timeout_seconds: longest time of one request.
         max_connections: most requests at the same time; others wait, untimed, for their turn.
+        heed: told the headers of each answer that is no error.
         unix_time_seconds: the clock by which dates in answers are read.
 
     Raises:
         UsageError: the address or the key can't be right.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all named
         self,
         *,
         model: str,
@@ -73,6 +74,7 @@ class OpenAIEmbedder:
         dimensions: int | None,
         timeout_seconds: float,
         max_connections: int = 32,
+        heed: Callable[[Mapping[str, str]], None] = lambda _: None,
         unix_time_seconds: Callable[[], float] = time.time,
     ) -> None:
         url = base_url or _OPENAI_URL
@@ -80,6 +82,7 @@ class OpenAIEmbedder:
         self._key = _checked_key(api_key, base_url)
         self._dimensions = dimensions
         self._timeout_seconds = timeout_seconds
+        self._heed = heed
         self._unix_time_seconds = unix_time_seconds
         # Bounds the connections too: one is only opened when none is idle.
         self._turns = asyncio.Semaphore(max_connections)
@@ -152,6 +155,7 @@ class OpenAIEmbedder:
                     encoding_format="base64",
                     **arguments,
                 )
+                self._heed(response.http_response.headers)
                 content: bytes = response.http_response.content
                 return content
         except TimeoutError as error:

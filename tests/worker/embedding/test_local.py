@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from contract.errors import EmbeddingRefusedError
 from worker.embedding.fused import fused_model_path
 from worker.embedding.graph import WEIGHTS_SHA256
 from worker.embedding.local import (
@@ -164,14 +165,26 @@ async def test_a_broken_fused_graph_falls_back_to_the_shipped_one(
 
 def test_closing_ends_the_threads(folder: Path) -> None:
     """A closed object leaves no thread behind and takes no more texts."""
+    before = set(threading.enumerate())
     embeddings = LocalEmbeddings(threads=2, model_folder=folder)
     embeddings.embed_documents([QUESTION, UNRELATED])
-    threads = set(embeddings._threads._threads)
+    threads = set(threading.enumerate()) - before
     assert threads
     embeddings.close()
     assert not threads & set(threading.enumerate())
     with pytest.raises(RuntimeError, match="shutdown"):
         embeddings.embed_query(QUESTION)
+
+
+async def test_an_overlong_text_is_refused_where_it_is_not_to_be_cut(folder: Path) -> None:
+    """Nobody finds the end of a text that was cut without a word."""
+    embeddings = LocalEmbeddings(threads=1, model_folder=folder, cuts=False)
+    try:
+        await embeddings.aembed_array(["word " * 254])
+        with pytest.raises(EmbeddingRefusedError, match="254 tokens"):
+            await embeddings.aembed_array(["word " * 255])
+    finally:
+        embeddings.close()
 
 
 def test_the_default_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

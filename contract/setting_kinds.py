@@ -1,0 +1,52 @@
+"""Kinds of values that settings have, each with what it refuses."""
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from contract.names import is_collection_name
+
+Positive = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+def _collection(name: str) -> str:
+    if not is_collection_name(name):
+        raise ValueError("a name has letters, digits and _, and does not begin with a digit")
+    return name
+
+
+def _scheme(url: str) -> str:
+    """Give the scheme of a URL; the foreign error would repeat a piece of the password."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("is no URL (in a password, spell / ? # @ as %2F %3F %23 %40)") from None
+    return parts.scheme
+
+
+def _redis_url(url: SecretStr) -> SecretStr:
+    if _scheme(url.get_secret_value()) not in {"redis", "rediss", "unix"}:
+        raise ValueError("must begin with redis://, rediss:// or unix://")
+    return url
+
+
+def _broker_url(url: SecretStr) -> SecretStr:
+    if not _scheme(url.get_secret_value()):
+        raise ValueError("must be a URL, as amqp://host or redis://host")
+    return url
+
+
+def _http_url(url: str) -> str:
+    if _scheme(url) not in {"http", "https"}:
+        raise ValueError("must begin with http:// or https://")
+    return url
+
+
+CollectionName = Annotated[str, AfterValidator(_collection)]
+RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
+BrokerUrl = Annotated[SecretStr, AfterValidator(_broker_url)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
