@@ -7,7 +7,7 @@ from contract.ledger.connection import connect, translated
 from contract.ledger.sweeper import sweep_once
 from contract.queue import make_app
 from contract.settings import Settings
-from worker.lifecycle import worker_id_prefix
+from worker.identity import worker_id_prefix
 
 
 async def take_away(settings: Settings, pid: int) -> None:

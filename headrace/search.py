@@ -18,8 +18,10 @@ from contract.errors import (
 )
 from contract.settings import Settings
 from worker.collections import (
+    DYNAMIC_FIELD,
     INTEGER_FIELDS,
     PRIMARY_FIELD,
+    STRONG,
     TEXT_FIELD,
     VARCHAR_FIELDS,
     VECTOR_FIELD,
@@ -27,7 +29,6 @@ from worker.collections import (
 )
 from worker.embedding.embedder import Embedder
 from worker.milvus import connect, quiet_libraries, translated
-from worker.store import DYNAMIC_FIELD, STRONG
 
 SPARE = 2
 """Hits asked for per hit wanted: for a moment a text may be there in two versions."""

@@ -23,6 +23,10 @@ from worker.embedding.embedder import ModelIdentity
 from worker.milvus import translated
 from worker.milvus_errors import ALIAS_NOT_FOUND, ALIAS_TAKEN, NOT_FOUND
 
+STRONG = "Strong"
+"""Consistency: what was acknowledged to anyone is seen."""
+DYNAMIC_FIELD = "$meta"
+"""Where Milvus keeps metadata: pymilvus chokes on a key of this name."""
 PRIMARY_FIELD = "chunk_id"
 TEXT_FIELD = "text"
 VECTOR_FIELD = "vector"

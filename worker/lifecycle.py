@@ -7,7 +7,6 @@ import logging
 import os
 import secrets
 import signal
-import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from contract.tasks import AGAIN_SECONDS, end
 from worker.composition import Composition, compose
 from worker.deafness import Deafness, Hearing, wait_for_deafness
 from worker.health import HealthServer
+from worker.identity import worker_id_prefix
 from worker.ingest import Ingester
 from worker.loop import LoopThread
 from worker.metrics import Metrics
@@ -42,11 +42,6 @@ STUCK_AFTER_SECONDS = 10.0
 """An event loop silent for so long is not healthy."""
 LEAVE_SECONDS = 8.0
 """After which a process that leaves in good order is ended, whatever hangs in it."""
-
-
-def worker_id_prefix(pid: int) -> str:
-    """Give what the owners of all leases of a process on this machine begin with."""
-    return f"{socket.gethostname()}:{pid}:"
 
 
 class WorkerProcess:

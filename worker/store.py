@@ -18,9 +18,11 @@ from contract.errors import CollectionGoneError
 from contract.ids import chunk_ids
 from contract.settings import Settings
 from worker.collections import (
+    DYNAMIC_FIELD,
     INTEGER_FIELDS,
     PRIMARY_FIELD,
     RESERVED_FIELDS,
+    STRONG,
     TEXT_FIELD,
     VARCHAR_FIELDS,
     VECTOR_FIELD,
@@ -31,10 +33,6 @@ from worker.renewable import Renewable
 
 IDS_IN_ONE_DELETE = 1_000
 IDS_IN_ONE_READ = 500
-STRONG = "Strong"
-"""Consistency: what was acknowledged to anyone is seen."""
-DYNAMIC_FIELD = "$meta"
-"""Where Milvus keeps metadata: pymilvus chokes on a key of this name."""
 
 
 @dataclass(frozen=True, slots=True)

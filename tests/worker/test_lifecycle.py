@@ -20,7 +20,8 @@ from tests.servers.endpoint import FakeEndpoint
 from tests.servers.redis import free_port, redis_tcp_server
 from tests.worker.shop import Shop
 from worker.breaker import Dependency
-from worker.lifecycle import FAILED, WorkerProcess, worker_id_prefix
+from worker.identity import worker_id_prefix
+from worker.lifecycle import FAILED, WorkerProcess
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from pymilvus import MilvusClient
 
 from contract.settings import Settings
 from headrace.bench.seed.operation import HITS, Operation
+from worker.collections import STRONG
 from worker.milvus import connection_arguments
-from worker.store import STRONG
 
 PRIMARY_FIELD = "pk"
 
