@@ -1,11 +1,11 @@
-"""Translates the errors of the ``openai`` client into ours, once."""
+"""Turns what an embedding endpoint answers instead of vectors into our errors, once."""
 
-import openai
+import httpx2
+import orjson
 
 from contract.errors import (
     EmbeddingDeniedError,
     EmbeddingRefusedError,
-    EmbeddingReplyError,
     HeadraceError,
     ThrottledError,
     TimedOutError,
@@ -23,53 +23,41 @@ _ABOUT_THE_TEXTS = frozenset({400, 413, 422})
 _TRANSIENT = frozenset({408, 409, 425})
 
 
-def translate(
-    error: Exception, address: str, now_seconds: float, secret: str | None
-) -> HeadraceError:
-    """Give the error to raise in place of one of the client's.
+def unanswered(error: httpx2.TransportError, address: str, secret: str | None) -> HeadraceError:
+    """Give the error to raise where no answer came.
 
     Args:
-        error: what the client raised.
+        error: what the HTTP client raised.
+        address: the endpoint's address, without credentials.
+        secret: the API key, which is taken out of every text; None if there is none.
+    """
+    match error:
+        case httpx2.ConnectTimeout():
+            return UnreachableError(f"the embedding endpoint {address} does not take connections")
+        case httpx2.TimeoutException():
+            return TimedOutError(f"the embedding endpoint {address} did not answer in time")
+    said = _said(error, secret) or "no details"
+    return UnreachableError(
+        f"the embedding endpoint {address} can't be reached ({type(error).__name__}: {said}); "
+        "check that it runs and that the base URL is right"
+    )
+
+
+def refused(
+    response: httpx2.Response, address: str, now_seconds: float, secret: str | None
+) -> HeadraceError:
+    """Give the error to raise for an answer with any other status than 200.
+
+    Args:
+        response: the whole answer.
         address: the endpoint's address, without credentials.
         now_seconds: Unix time, to read dates in answers.
         secret: the API key, which is taken out of every text; None if there is none.
     """
-
-    def said(text: object) -> str:
-        line = " ".join(str(text).split())
-        return (line.replace(secret, "***") if secret else line)[:_MESSAGE_CHARACTERS]
-
-    match error:
-        case openai.APIStatusError():
-            return _from_status(error, address, now_seconds, said(_server_message(error)))
-        case openai.APITimeoutError() if type(error.__cause__).__name__ == "ConnectTimeout":
-            return UnreachableError(f"the embedding endpoint {address} does not take connections")
-        case openai.APITimeoutError():
-            return TimedOutError(f"the embedding endpoint {address} did not answer in time")
-        case openai.APIConnectionError():
-            cause = error.__cause__ or error
-            return UnreachableError(
-                f"the embedding endpoint {address} can't be reached "
-                f"({type(cause).__name__}: {said(cause) or 'no details'}); check that it runs "
-                "and that the base URL is right"
-            )
-        case openai.APIResponseValidationError() | openai.APIError():
-            return EmbeddingReplyError(
-                f"the embedding endpoint {address} gave an answer that can't be used: {said(error)}"
-            )
-    # What is left is raised for a client that is set up wrongly, or by other parts of the API.
-    return EmbeddingRefusedError(
-        f"the client of the embedding endpoint {address} refused the call "
-        f"({type(error).__name__}): {said(error)}"
-    )
-
-
-def _from_status(
-    error: openai.APIStatusError, address: str, now_seconds: float, message: str
-) -> HeadraceError:
-    status = error.status_code
+    status = response.status_code
+    message = _said(_server_message(response), secret)
     text = f"the embedding endpoint {address} answered {status}: {message}"
-    wait_seconds = retry_after_seconds(error.response.headers, now_seconds)
+    wait_seconds = retry_after_seconds(response.headers, now_seconds)
     if status == _THROTTLED:
         return ThrottledError(text, wait_seconds)
     if status in _TRANSIENT or status >= _SERVER_ERROR:
@@ -79,9 +67,19 @@ def _from_status(
     return EmbeddingDeniedError(text)
 
 
-def _server_message(error: openai.APIStatusError) -> object:
+def _said(text: object, secret: str | None) -> str:
+    line = " ".join(str(text).split())
+    return (line.replace(secret, "***") if secret else line)[:_MESSAGE_CHARACTERS]
+
+
+def _server_message(response: httpx2.Response) -> object:
     """Give the server's own words: OpenAI's form, a bare message, or the text of the body."""
-    body = error.body
+    try:
+        body = orjson.loads(response.content)
+    except orjson.JSONDecodeError:
+        return response.text or "no message"
+    if isinstance(body, dict):
+        body = body.get("error") or body
     if isinstance(body, dict):
         return body.get("message") or body.get("detail") or body
     return body or "no message"

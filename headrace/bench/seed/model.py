@@ -5,14 +5,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+import httpx2
 import openai
 from langchain_openai import OpenAIEmbeddings
 from pydantic import SecretStr
 
+from contract.errors import EmbeddingReplyError
 from contract.settings import Settings, address
 from headrace.bench.seed.options import SeedOptions
 from worker.embedding.build import OPENAI
-from worker.embedding.openai_errors import translate
+from worker.embedding.openai_errors import refused, unanswered
 
 NO_KEY = "none"
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -62,13 +64,17 @@ class Model:
     @contextmanager
     def translated(self) -> Iterator[None]:
         """Turn the client's errors into ours."""
+        where = address(self._settings.embedding_base_url or "")
         key = self._settings.embedding_api_key
+        secret = key.get_secret_value() if key else None
         try:
             yield
+        except openai.APIStatusError as error:
+            raise refused(error.response, where, time.time(), secret) from error
+        except openai.APIConnectionError as error:
+            cause = error.__cause__
+            if not isinstance(cause, httpx2.TransportError):
+                cause = httpx2.TransportError(str(error))
+            raise unanswered(cause, where, secret) from error
         except openai.OpenAIError as error:
-            raise translate(
-                error,
-                address(self._settings.embedding_base_url or ""),
-                time.time(),
-                key.get_secret_value() if key else None,
-            ) from error
+            raise EmbeddingReplyError(f"LangChain's client can't use {where}: {error}") from error
