@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from contract.errors import (
@@ -14,6 +15,8 @@ from contract.errors import (
     TransientError,
     UsageError,
 )
+from headrace.bench.vectors import HashedWords
+from tests.servers.endpoint import FakeEndpoint
 from worker.embedding.langchain import LangChainEmbedder
 
 MODULE = "embeddings_of_a_user"
@@ -160,3 +163,20 @@ async def test_time_out() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_langchains_own_client_of_openai_works(
+    tmp_path: Path, endpoint: FakeEndpoint
+) -> None:
+    """Whoever needs what only that class has names an instance of it."""
+    (tmp_path / f"{MODULE}.py").write_text(
+        "import openai\n"
+        "from langchain_openai import OpenAIEmbeddings\n"
+        "client = openai.DefaultAsyncHttpxClient()\n"
+        f"plain = OpenAIEmbeddings(model='m', base_url={endpoint.url!r}, api_key='none',\n"
+        "  check_embedding_ctx_length=False, http_async_client=client)\n"
+    )
+    texts = ["grain", "flour"]
+    embedded = await embedder("plain").embed(texts)
+    await sys.modules[MODULE].client.aclose()
+    assert np.allclose(embedded.vectors, HashedWords(384).embed(texts), atol=1e-6)
