@@ -150,3 +150,11 @@ async def test_a_refusal_pauses_all_workers(
     assert asyncio.get_running_loop().time() - begun > 0.2
     assert endpoint.stats()["responses"] == {"429": 2, "200": 2}
     await other.embedder.aclose()
+
+
+async def test_what_the_endpoint_counts_puts_the_budget_right(way: Way) -> None:
+    """Bytes only tell how many tokens to expect: here twice as many as there are."""
+    await way.embedder.embed(["ß" * 400])
+    assert way.budget._unused_tokens == pytest.approx(100)
+    await way.embedder.embed(["ß" * 400])
+    assert 100 < way.budget._unused_tokens < 200
