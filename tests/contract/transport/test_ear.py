@@ -7,6 +7,7 @@ from celery import Celery
 
 from contract.names import BULK_QUEUE, LIVE_QUEUE
 from contract.queue import announce
+from contract.transport.ear import Ear
 from tests.contract.transport.counter import counter, raw_batch_of
 from tests.servers.redis import RedisServer
 
@@ -25,6 +26,17 @@ def test_it_takes_nothing(app: Celery, client: redis_py.Redis) -> None:
         assert [raw_batch_of(m) for m in client.lrange(BULK_QUEUE, 0, -1)] == ["b1", "b0"]
         assert not channel.attend(), "not before it was read"
         assert consumer.wait(2) == ["b0", "b1"]
+
+
+def test_what_lies_there_keeps_its_order(app: Celery, client: redis_py.Redis) -> None:
+    """A message that came just before the ear began to listen is heard of at once."""
+    announce(app, "books", ["b0", "b1", "b2"])
+    with counter(app, LIVE_QUEUE) as consumer:
+        ear = Ear(consumer.channel, BULK_QUEUE)
+        ear.listen()
+        assert select.select([ear._socket], [], [], 20)[0]
+        found = [raw_batch_of(m) for m in client.lrange(BULK_QUEUE, 0, -1)]
+        assert found == ["b2", "b1", "b0"]
 
 
 def test_it_does_not_listen_without_room(app: Celery) -> None:
