@@ -88,10 +88,13 @@ def _measured(
     """Fill the queue, start a worker, and measure from its first batches to its last."""
     with redis_py.Redis.from_url(_url(settings)) as client:
         client.flushall()
-    batches = asyncio.run(_published(settings, chunks, size))
+    hollow = "TRICKLE_HOLLOW" in flags
+    if hollow:  # the ledger would have them announced again
+        batches = [f"{at:032x}" for at in range(0, chunks, size)]
+    else:
+        batches = asyncio.run(_published(settings, chunks, size))
     with _app(settings) as app:
         announce(app, COLLECTION, batches)
-        hollow = "TRICKLE_HOLLOW" in flags
         with _worker(folder, settings, flags) as worker:
             left = (lambda: waiting_messages(app)) if hollow else (lambda: _unfinished(settings))
             return _watched(worker, left, len(batches), chunks)

@@ -5,10 +5,10 @@ drops each batch as soon as its message has come to a thread.
 """
 
 import os
-from typing import Any
 
 from kombu.transport import TRANSPORT_ALIASES
 
+from contract.lane import Lane
 from contract.queue import SOCKET_TRANSPORT
 from worker.app import app, process
 
@@ -17,8 +17,10 @@ __all__ = ["app"]
 _STOCK = "kombu.transport.redis:Transport"
 
 
-def _drop(*_: Any) -> None:
-    """Do nothing for a message."""
+def _drop(_collection: str, _batch_id: str, lane: Lane) -> None:
+    """Do nothing for a message, but have heard it."""
+    with process.slots[lane].one_taken():
+        pass
 
 
 if os.environ.get("TRICKLE_STOCK"):
