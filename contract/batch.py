@@ -12,6 +12,7 @@ import msgspec
 
 from contract.errors import BatchDecodeError
 from contract.ids import batch_id
+from contract.lane import Lane
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -72,6 +73,13 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Fal
     collection: str
     job: str
     parts: tuple[Part, ...]
+    lane: Lane = Lane.BULK
+    """No part of its name: a repeated publication stays in the lane of the first."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether someone waits for it."""
+        return self.lane is Lane.LIVE
 
     @property
     def id(self) -> str:

@@ -4,7 +4,8 @@ A message carries the collection and the id of a batch, nothing else. Losing one
 few seconds (the sweeper announces the batch again), a second copy of one costs nothing.
 """
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -15,16 +16,22 @@ from kombu.exceptions import KombuError, OperationalError
 from kombu.transport import TRANSPORT_ALIASES
 
 from contract.errors import UnreachableError, UsageError
+from contract.lane import Lane
 from contract.names import BULK_QUEUE, INGEST_TASK, QUEUES
 from contract.settings import Settings, address
 
 REDIS_SCHEMES = frozenset({"redis", "rediss", "unix"})
-TRANSPORT = "contract.transport:Transport"
-AMQP = "contract.transport:Amqp"
+TRANSPORT = "contract.transport.transport:Transport"
+AMQP = "contract.transport.connection:Amqp"
 SOCKET_TRANSPORT = "headrace"
 """Another name of it: kombu takes the transport of a unix socket from the URL alone."""
 PUBLISH_TOGETHER = 64
 """Messages in one round trip to the broker."""
+LIVE_AHEAD = 2
+"""Live messages that may wait in a worker besides those that it can begin: they are small."""
+
+_ROUTING_KEY = re.compile(rb'"([^"]*)"\]\Z')
+"""At the end of what Redis holds of a message that was handed out."""
 
 
 def make_app(settings: Settings) -> Celery:
@@ -71,12 +78,16 @@ def _redis_options(settings: Settings) -> dict[str, Any]:
         "unacked_restore_throttle": 1,
         # The default of 300 s blocks all redelivery after a kill in the middle of a sweep.
         "unacked_mutex_expire": 10,
-        # Without it a half-open connection hangs the worker for good; above BRPOP's 1 s.
+        # Without it a half-open connection hangs the worker for good.
         "socket_timeout": 15,
         "socket_connect_timeout": settings.connect_timeout_seconds,
         "socket_keepalive": True,
         "health_check_interval": 10,
-        "queue_order_strategy": "priority",
+        # Messages in a worker's hands that are not begun: bulk takes no places of live ones.
+        "places": {
+            Lane.LIVE.queue: settings.live_slots + LIVE_AHEAD,
+            Lane.BULK.queue: settings.worker_concurrency,
+        },
     }
 
 
@@ -104,8 +115,10 @@ def _translated(app: Celery) -> Iterator[None]:
         raise UnreachableError(f"the broker at {where} can't be reached: {error}") from error
 
 
-def announce(app: Celery, collection: str, batch_ids: Iterable[str]) -> None:
-    """Send a message for each batch; blocks, so call it off the event loop.
+def announce(
+    app: Celery, collection: str, batch_ids: Iterable[str], lane: Lane = Lane.BULK
+) -> None:
+    """Send a message for each batch of one lane; blocks, so call it off the event loop.
 
     Raises:
         UnreachableError: the broker can't be reached, or has no room; how many went out is
@@ -121,7 +134,7 @@ def announce(app: Celery, collection: str, batch_ids: Iterable[str]) -> None:
                 INGEST_TASK,
                 args=(collection, batch_id),
                 producer=producer,
-                queue=BULK_QUEUE,
+                queue=lane.queue,
                 argsrepr="()",
                 kwargsrepr="{}",
             )
@@ -133,27 +146,37 @@ def waiting_messages(app: Celery) -> int:
     Raises:
         UnreachableError: the broker can't be reached.
     """
-    with _translated(app), app.connection_for_read() as connection:
-        channel = connection.default_channel
-        waiting = _count(channel, QUEUES)
-        if not hasattr(channel, "unacked_key"):
-            return waiting
-        return waiting + int(channel.client.hlen(channel.unacked_key))
+    return sum(messages_by_lane(app).values())
 
 
-def ready_messages(app: Celery) -> int:
-    """Count messages that the broker would hand to this process if it asked.
+def messages_by_lane(app: Celery) -> Mapping[Lane, int]:
+    """Count what the broker holds, as :func:`waiting_messages` does, for each lane.
 
     Raises:
         UnreachableError: the broker can't be reached.
     """
     with _translated(app), app.connection_for_read() as connection:
-        return _count(connection.default_channel, app.amqp.queues.consume_from)
+        channel = connection.default_channel
+        held = {lane: _count(channel, lane.queue) for lane in Lane}
+        if hasattr(channel, "unacked_key"):
+            for message in channel.client.hvals(channel.unacked_key):
+                found = _ROUTING_KEY.search(message)
+                held[Lane.of_queue(found[1].decode() if found else None)] += 1
+        return held
 
 
-def _count(channel: Any, queues: Iterable[str]) -> int:
-    return sum(
-        # Not passive: before the first message there is no queue, and that is no error.
-        int(channel.queue_declare(queue=name, durable=True, auto_delete=False).message_count)
-        for name in queues
-    )
+def ready_messages(app: Celery) -> Mapping[Lane, int]:
+    """Count messages that the broker would hand to this process if it asked, for each lane.
+
+    Raises:
+        UnreachableError: the broker can't be reached.
+    """
+    with _translated(app), app.connection_for_read() as connection:
+        channel, asked = connection.default_channel, app.amqp.queues.consume_from
+        return {lane: _count(channel, lane.queue) if lane.queue in asked else 0 for lane in Lane}
+
+
+def _count(channel: Any, queue: str) -> int:
+    # Not passive: before the first message there is no queue, and that is no error.
+    declared = channel.queue_declare(queue=queue, durable=True, auto_delete=False)
+    return int(declared.message_count)

@@ -135,6 +135,13 @@ class Settings(BaseModel):
         256 * 1024 * 1024, description="likewise, payload held in Redis"
     )
 
+    lane: Literal["auto", "live", "bulk"] = Field(
+        "auto", description="of an import's batches; `auto`: the first `live_batches` go live"
+    )
+    live_batches: Annotated[int, Field(ge=0)] = Field(
+        8, description="per job, which do not wait behind what others bring in bulk"
+    )
+
     max_delete_share: Annotated[float, Field(ge=0, le=1)] = Field(
         0.2, description="an import that would delete more of a source needs `--allow-deletes`"
     )
@@ -144,6 +151,7 @@ class Settings(BaseModel):
 
     workers: Positive = Field(1, description="worker processes that a local run starts")
     worker_concurrency: Positive = Field(8, description="batches in flight, a worker process")
+    live_slots: Positive = Field(2, description="likewise, kept for live batches besides")
     lease_seconds: Annotated[float, Field(ge=3, le=3600)] = Field(
         30.0, description="a worker silent for this long has lost its batches"
     )

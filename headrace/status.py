@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from redis.asyncio import Redis
 
+from contract.lane import Lane
 from contract.ledger.control import Halt, JobControl
 from contract.ledger.jobs import Job, Jobs, collections
 from contract.ledger.ledger import Ledger
@@ -41,15 +42,18 @@ class Status:
     workers: tuple[str, ...]
     troubles: Mapping[str, tuple[Trouble, ...]]
     """What workers wait for; those that wait for nothing are left out."""
+    queues: Mapping[str, int] | None
+    """Messages that wait, by lane; None where they lie at another broker."""
     collections: tuple[CollectionStatus, ...]
 
 
-async def read_status(redis: Redis, *, jobs: int) -> Status:
+async def read_status(redis: Redis, *, jobs: int, is_broker: bool = True) -> Status:
     """Read the status from the ledgers.
 
     Args:
         redis: a client that the caller closes.
         jobs: how many of the newest jobs of each collection to include.
+        is_broker: whether this Redis holds the queues as well.
     """
     found = []
     for name in await collections(redis):
@@ -66,7 +70,13 @@ async def read_status(redis: Redis, *, jobs: int) -> Status:
         )
     now_ms = round(time.time() * 1000)
     workers = await present_workers(redis)
-    return Status(now_ms, tuple(workers), await troubles_of(redis, workers), tuple(found))
+    return Status(
+        now_ms,
+        tuple(workers),
+        await troubles_of(redis, workers),
+        {lane.value: await redis.llen(lane.queue) for lane in Lane} if is_broker else None,
+        tuple(found),
+    )
 
 
 def job_as_dict(job: Job, now_ms: int) -> dict[str, Any]:
@@ -92,6 +102,7 @@ def status_as_dict(status: Status) -> dict[str, Any]:
             worker: [msgspec.structs.asdict(trouble) for trouble in troubles]
             for worker, troubles in status.troubles.items()
         },
+        "queues": None if status.queues is None else dict(status.queues),
         "collections": [
             {
                 "name": item.name,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from contract.batch import Batch, Part
+from contract.lane import Lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,12 @@ class Batcher:
     """Fills batches with parts of documents, in order; a large document is cut into parts."""
 
     def __init__(
-        self, collection: str, job: str, limits: BatchLimits, now: Callable[[], float]
+        self,
+        collection: str,
+        job: str,
+        limits: BatchLimits,
+        now: Callable[[], float],
+        lane: Callable[[], Lane],
     ) -> None:
         """Begin with an empty batch.
 
@@ -31,11 +37,13 @@ class Batcher:
             job: on whose behalf.
             limits: when a batch is full.
             now: a clock that does not jump, in seconds.
+            lane: gives the lane of the next batch.
         """
         self._collection = collection
         self._job = job
         self._limits = limits
         self._now = now
+        self._lane = lane
         self._parts: list[Part] = []
         self._chunks = 0
         self._bytes = 0
@@ -83,7 +91,12 @@ class Batcher:
         self._bytes += size
 
     def _emptied(self) -> Batch:
-        batch = Batch(collection=self._collection, job=self._job, parts=tuple(self._parts))
+        batch = Batch(
+            collection=self._collection,
+            job=self._job,
+            parts=tuple(self._parts),
+            lane=self._lane(),
+        )
         self._parts, self._chunks, self._bytes = [], 0, 0
         return batch
 

@@ -17,6 +17,7 @@ from contract.tasks import end
 from producers.batching import Batcher, BatchLimits
 from producers.deleting import Deleter, Deletions, Guard
 from producers.drafting import Drafter
+from producers.lanes import Lanes
 from producers.planning import Planner
 from producers.publishing import HighWater, Publisher
 from producers.pulse import Pulse
@@ -35,6 +36,7 @@ class Producer:
     Attributes:
         tally: what was seen so far.
         job: the job's id, once ``begin``, ``run`` or ``batches`` has begun.
+        lanes: of its batches.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Producer:
         """
         self.tally = Tally()
         self.job = ""
+        self.lanes = Lanes(settings)
         self._settings = settings
         self._source = source
         self._collection = collection
@@ -193,7 +196,7 @@ class Producer:
         limits = BatchLimits(
             settings.batch_max_chunks, settings.batch_max_bytes, settings.batch_max_age_seconds
         )
-        return Batcher(self._collection, self.job, limits, self._now)
+        return Batcher(self._collection, self.job, limits, self._now, self.lanes.choose)
 
 
 def iterate(settings: Settings, source: Source, collection: str) -> Iterator[Batch]:

@@ -4,15 +4,19 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from celery import Celery
 
 from contract.batch import Batch
 from contract.errors import UnreachableError
+from contract.lane import Lane
 from contract.ledger.ledger import Ledger
 from contract.queue import announce
 
 POLL_SECONDS = 0.1
+LIVE_MARGIN = 4
+"""Live batches may exceed the mark by a quarter: else a job that waits there keeps them out."""
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +27,15 @@ class HighWater:
 
     batches: int
     payload_bytes: int
+
+    def of(self, lane: Lane) -> Self:
+        """Give the mark for the batches of one lane."""
+        if lane is not Lane.LIVE:
+            return self
+        return type(self)(
+            self.batches + self.batches // LIVE_MARGIN,
+            self.payload_bytes + self.payload_bytes // LIVE_MARGIN,
+        )
 
 
 class Publisher:
@@ -45,12 +58,16 @@ class Publisher:
         Raises:
             RedisError: the ledger is away, or has no room, for longer than its client waits.
         """
-        if not batches:
-            return
-        await self._wait_for_room()
+        for lane in Lane:
+            some = [batch for batch in batches if batch.lane is lane]
+            if some:
+                await self._publish(some, lane)
+
+    async def _publish(self, batches: Sequence[Batch], lane: Lane) -> None:
+        await self._wait_for_room(self._high_water.of(lane))
         ids = await self._ledger.publish(batches)
         try:
-            await asyncio.to_thread(announce, self._app, self._ledger.collection, ids)
+            await asyncio.to_thread(announce, self._app, self._ledger.collection, ids, lane)
         except UnreachableError as error:
             self._tell(str(error))
         else:
@@ -69,12 +86,9 @@ class Publisher:
         else:
             logger.warning("announcing again", extra={"event": "announce_resumed"})
 
-    async def _wait_for_room(self) -> None:
+    async def _wait_for_room(self, mark: HighWater) -> None:
         while True:
             totals = await self._ledger.totals()
-            if (
-                totals.batches < self._high_water.batches
-                and totals.bytes < self._high_water.payload_bytes
-            ):
+            if totals.batches < mark.batches and totals.bytes < mark.payload_bytes:
                 return
             await asyncio.sleep(POLL_SECONDS)

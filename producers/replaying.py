@@ -142,7 +142,8 @@ class Replay:
         limits = BatchLimits(
             settings.batch_max_chunks, settings.batch_max_bytes, settings.batch_max_age_seconds
         )
-        batcher = Batcher(self._collection, self.job, limits, time.monotonic)
+        lane = self._reader.lanes.choose  # one job, whoever makes its batches
+        batcher = Batcher(self._collection, self.job, limits, time.monotonic, lane)
         full = [batch for part in parts for batch in batcher.add(part)]
         last = batcher.flush()
         return full if last is None else [*full, last]

@@ -16,6 +16,7 @@ from contract.logs import configure_logs
 from contract.queue import make_app
 from contract.settings import load_settings
 from worker.lifecycle import WorkerProcess
+from worker.pool import LIVE_SLOTS
 from worker.task import register
 
 CANNOT_START = 2
@@ -34,7 +35,13 @@ try:
 except UsageError as error:
     raise _refuse(error) from error
 
-app.conf.update(worker_pool="threads", worker_concurrency=settings.worker_concurrency)
+app.conf.update(
+    {
+        "worker_pool": "worker.pool:TaskPool",
+        "worker_concurrency": settings.worker_concurrency,
+        LIVE_SLOTS: settings.live_slots,
+    }
+)
 process = WorkerProcess(settings, app)
 register(app, process)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from celery import Celery
 from redis.asyncio import Redis
 
+from contract.lane import Lane
 from contract.ledger.connection import connect as connect_redis
 from contract.ledger.ledger import Ledger
 from contract.ledger.sweeper import keep_sweeping
@@ -138,10 +139,10 @@ def _ledgers(settings: Settings, redis: Redis) -> Callable[[str], Ledger]:
     return ledger_of
 
 
-def _announcer(app: Celery) -> Callable[[str, Sequence[str]], Awaitable[None]]:
+def _announcer(app: Celery) -> Callable[[str, Sequence[str], Lane], Awaitable[None]]:
     """Tell the workers of batches, off the event loop."""
 
-    async def tell(collection: str, batch_ids: Sequence[str]) -> None:
-        await asyncio.to_thread(announce, app, collection, batch_ids)
+    async def tell(collection: str, batch_ids: Sequence[str], lane: Lane) -> None:
+        await asyncio.to_thread(announce, app, collection, batch_ids, lane)
 
     return tell

@@ -7,12 +7,13 @@ from outside: the broker holds messages, places for them are free, and nothing c
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from celery import Celery
 
 from contract.errors import TransientError
+from contract.lane import Lane
 from contract.queue import ready_messages
 
 DEAF_AFTER_SECONDS = 30.0
@@ -26,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Hearing:
-    """What a worker knows about itself at one moment."""
+    """What a worker knows about one of its lanes at one moment."""
 
     messages: int
     """How many have come since its start."""
@@ -35,7 +36,7 @@ class Hearing:
 
 
 class Deafness:
-    """Judges from looks that follow each other; pure."""
+    """Judges one lane from looks that follow each other; pure."""
 
     def __init__(self, after_seconds: float = DEAF_AFTER_SECONDS) -> None:
         """Begin with good ears."""
@@ -64,30 +65,36 @@ class Deafness:
 
 
 async def wait_for_deafness(
-    app: Celery, hearing: Callable[[], Hearing], deafness: Deafness, now: Callable[[], float]
+    app: Celery,
+    hearing: Callable[[Lane], Hearing],
+    now: Callable[[], float],
+    after_seconds: float = DEAF_AFTER_SECONDS,
 ) -> None:
-    """Return when the worker is deaf.
+    """Return when the worker is deaf in a lane.
 
     While the broker can't be asked nothing is judged: then no message could come.
 
     Args:
         app: names the broker.
-        hearing: what the worker knows now.
-        deafness: the judgement.
-        now: a clock that does not jump.
+        hearing: what the worker knows of a lane now.
+        now: a clock that does not jump, in seconds.
+        after_seconds: how long nothing may come.
     """
+    lanes = {lane: Deafness(after_seconds) for lane in Lane}
     while True:
         await asyncio.sleep(LOOK_SECONDS)
-        ready = 0
-        if hearing().can_take:
+        ready: Mapping[Lane, int] = {}
+        if any(hearing(lane).can_take for lane in lanes):
             try:
                 ready = await asyncio.to_thread(ready_messages, app)
             except TransientError as error:
                 logger.warning(
                     "queue not read", extra={"event": "look_failed", "error": str(error)}
                 )
-        if deafness.is_deaf(hearing(), now(), ready):
-            logger.error(
-                "deaf: messages wait and none comes", extra={"event": "deaf", "ready": ready}
-            )
-            return
+        for lane, deafness in lanes.items():
+            if deafness.is_deaf(hearing(lane), now(), ready.get(lane, 0)):
+                logger.error(
+                    "deaf: messages wait and none comes",
+                    extra={"event": "deaf", "lane": lane.value, "ready": ready[lane]},
+                )
+                return

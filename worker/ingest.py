@@ -21,6 +21,7 @@ from contract.errors import (
     UnreachableError,
     UsageError,
 )
+from contract.lane import Lane
 from contract.ledger.connection import text
 from contract.ledger.jobs import Jobs
 from contract.ledger.ledger import Ledger
@@ -76,7 +77,7 @@ class Ingester:
         retrier: Retrier,
         limits: Limits,
         solitude: Solitude,
-        app_announce: Callable[[str, Sequence[str]], Awaitable[None]],
+        app_announce: Callable[[str, Sequence[str], Lane], Awaitable[None]],
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         """Be handed everything that reaches outside; the caller closes it.
@@ -89,7 +90,7 @@ class Ingester:
             retrier: retries calls, and waits out outages.
             limits: leases and time-outs.
             solitude: of this process.
-            app_announce: (collection, batch ids) -> tells the workers of batches.
+            app_announce: (collection, batch ids, lane) -> tells the workers of batches.
             now: a clock that does not jump.
         """
         self.worker_id = worker_id
@@ -191,7 +192,8 @@ class Ingester:
                 raise LeaseLostError(f"lease on batch {claim.batch_id} is lost")
             logger.warning("batch halved", extra={"event": "batch_halved", **context})
             with contextlib.suppress(UnreachableError):  # else the sweeper announces them
-                await self._announce(ledger.collection, [piece.id for piece in pieces])
+                ids = [piece.id for piece in pieces]
+                await self._announce(ledger.collection, ids, batch.lane)
             return work.ended(Outcome.SPLIT, isolated=True)
         async with self._solitude.alone():
             logger.warning("batch run alone", extra={"event": "batch_alone", **context})

@@ -17,12 +17,13 @@ from celery.worker import state as celery_state
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from contract.errors import TransientError
+from contract.lane import Lane
 from contract.ledger.connection import translated
 from contract.presence import Trouble
 from contract.settings import PARENT_VARIABLE, Settings
 from contract.tasks import AGAIN_SECONDS, end
 from worker.composition import Composition, compose
-from worker.deafness import Deafness, Hearing, wait_for_deafness
+from worker.deafness import DEAF_AFTER_SECONDS, Hearing, wait_for_deafness
 from worker.health import HealthServer
 from worker.identity import worker_id_prefix
 from worker.ingest import Ingester
@@ -56,8 +57,11 @@ class WorkerProcess:
         self.settings = settings
         self.app = app
         self.draining = False
-        self.deafness = Deafness()
-        self.slots = Slots(settings.worker_concurrency)
+        self.deaf_after_seconds = DEAF_AFTER_SECONDS
+        self.slots = {
+            Lane.LIVE: Slots(settings.live_slots),
+            Lane.BULK: Slots(settings.worker_concurrency),
+        }
         self.metrics = Metrics(CollectorRegistry())
         for collector in (GCCollector, PlatformCollector, ProcessCollector):
             collector(registry=self.metrics.registry)
@@ -77,7 +81,7 @@ class WorkerProcess:
         """
         quiet_libraries()
         self._loop = LoopThread()
-        self.metrics.slots.set(self.settings.worker_concurrency)
+        self.metrics.slots.set(sum(slots.number for slots in self.slots.values()))
         self.metrics.watch_loop(lambda: self._loop.lag_seconds if self._loop else 0.0)
         if self.settings.metrics_port:
             self._health = HealthServer(
@@ -93,9 +97,9 @@ class WorkerProcess:
         gc.freeze()
         gc.set_threshold(20_000, 20, 20)
 
-    def ingest(self, collection: str, batch_id: str) -> None:
+    def ingest(self, collection: str, batch_id: str, lane: Lane) -> None:
         """Bring one batch to its end; called in a thread of Celery's pool."""
-        with self.slots.one_taken():
+        with self.slots[lane].one_taken():
             loop, inside = self._loop, self._inside
             if self.draining or loop is None or inside is None:
                 return  # the batch waits in the ledger; the sweeper announces it again
@@ -189,12 +193,14 @@ class WorkerProcess:
             self.leave(FAILED)
 
     async def _listen(self) -> None:
-        await wait_for_deafness(self.app, self._hearing, self.deafness, time.monotonic)
+        seconds = self.deaf_after_seconds
+        await wait_for_deafness(self.app, self._hearing, time.monotonic, seconds)
         self.leave(DEAF)
 
-    def _hearing(self) -> Hearing:
-        can_take = self.slots.are_free and not self.draining and not self._troubles()
-        return Hearing(self.slots.messages, can_take)
+    def _hearing(self, lane: Lane) -> Hearing:
+        slots = self.slots[lane]
+        can_take = slots.are_free and not self.draining and not self._troubles()
+        return Hearing(slots.messages, can_take)
 
     async def _close(self) -> None:
         await asyncio.gather(*map(end, self._background))

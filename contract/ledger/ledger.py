@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from redis.asyncio import Redis
 
 from contract.batch import Batch, encode
+from contract.lane import Lane
 from contract.ledger.letters import Letters
 from contract.ledger.promises import Promises
 from contract.ledger.records import (
@@ -19,6 +20,7 @@ from contract.ledger.records import (
     Settled,
     Standing,
     Swept,
+    SweptLane,
     Totals,
     Verdict,
 )
@@ -67,7 +69,7 @@ class Ledger:
             batch_id = batch.id
             ids.append(batch_id)
             args: list[str | int | bytes] = [
-                batch_id, encode(batch), batch.job, batch.chunk_count
+                batch_id, encode(batch), batch.job, batch.chunk_count, batch.lane.value
             ]  # fmt: skip
             for part in batch.parts:
                 args += [part.version, part.first, part.units]
@@ -248,14 +250,19 @@ class Ledger:
                 caller knows that it is dead.
         """
         keys = self.keys
-        taken, due, oldest = await self._sweep(
+        found = await self._sweep(
             keys=[keys.waiting, keys.leased, keys.totals],
             args=[
                 keys.batch(""), limit, silent_owner, round(grace_seconds * 1000),
                 keys.job(""), keys.parked(""),
             ],
         )  # fmt: skip
-        return Swept(int(taken), int(due), tuple(item.decode() for item in oldest))
+        return Swept(
+            {
+                lane: SweptLane(int(taken), int(due), tuple(item.decode() for item in oldest))
+                for lane, (taken, due, oldest) in zip((Lane.LIVE, Lane.BULK), found, strict=True)
+            }
+        )
 
 
 def versions_of(packed: bytes) -> tuple[tuple[int, int], ...]:

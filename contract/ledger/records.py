@@ -1,9 +1,12 @@
 """The values that the ledger takes and gives."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
+
+from contract.lane import Lane
 
 
 class Outcome(StrEnum):
@@ -189,13 +192,35 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Swept:
-    """What a sweep found."""
+class SweptLane:
+    """What a sweep found in one lane."""
 
     taken_away: int
     due: int
     """Batches that wait and may be claimed."""
     oldest: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep found."""
+
+    lanes: Mapping[Lane, SweptLane]
+
+    @property
+    def taken_away(self) -> int:
+        """Batches that were taken from silent owners, in all lanes."""
+        return sum(lane.taken_away for lane in self.lanes.values())
+
+    @property
+    def due(self) -> int:
+        """Batches that wait and may be claimed, in all lanes."""
+        return sum(lane.due for lane in self.lanes.values())
+
+    @property
+    def oldest(self) -> tuple[str, ...]:
+        """Those that wait and may be claimed, lane by lane."""
+        return tuple(batch_id for lane in self.lanes.values() for batch_id in lane.oldest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ class _Asked:
     source: str | None
     glob: str | None
     workers: int | None
+    lane: str | None
     detach: bool
     dry_run: bool
     allow_deletes: bool
@@ -63,6 +64,11 @@ class _Asked:
 @click.option("--source", metavar="NAME", help="Name of the source; default: the folder's name.")
 @click.option("--glob", metavar="GLOB", help="Only files whose path in the source matches.")
 @click.option("--workers", type=click.IntRange(1), help="Worker processes of a local run.")
+@click.option(
+    "--lane",
+    type=click.Choice(["auto", "live", "bulk"]),
+    help="Ahead of others, behind them, or (auto) only the first batches ahead.",
+)
 @click.option("--detach", is_flag=True, help="Publish, and leave the rest to running workers.")
 @click.option("--dry-run", is_flag=True, help="Tell what an import would do; change nothing.")
 @click.option("--allow-deletes", is_flag=True, help="Delete what is gone, however much it is.")
@@ -77,7 +83,7 @@ def import_command(*, paths: tuple[str, ...], **options: Any) -> int:
     """
     asked = _Asked(**options)
     asked.refuse_contradictions()
-    settings = load_settings(collection=asked.collection, workers=asked.workers)
+    settings = load_settings(collection=asked.collection, workers=asked.workers, lane=asked.lane)
     if asked.source and len(paths) > 1:
         raise UsageError("--source names one source: give it with one PATH")
     if asked.detach and is_local(settings) and running_session(settings) is None:

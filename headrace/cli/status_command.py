@@ -23,7 +23,9 @@ def status_command(*, as_json: bool) -> int:
     session = running_session(settings)
     if session is None:
         if as_json:
-            give_json({"running": False, "workers": [], "troubles": {}, "collections": []})
+            give_json(
+                {"running": False, "workers": [], "troubles": {}, "queues": None, "collections": []}
+            )
         else:
             give(f"nothing is running in {settings.data_folder.absolute()}")
         return ExitCode.DONE
@@ -40,7 +42,7 @@ async def _read(settings: Settings) -> Status:
     try:
         await check(redis, settings)
         with translated(settings):
-            return await read_status(redis, jobs=SHOWN_JOBS)
+            return await read_status(redis, jobs=SHOWN_JOBS, is_broker=settings.broker_url is None)
     finally:
         await redis.aclose()
 
@@ -53,6 +55,9 @@ def _lines(status: Status) -> list[str]:
             lines.append(
                 f"  {worker} waits for {trouble.dependency}, for {seconds:.0f} s: {trouble.reason}"
             )
+    if status.queues is not None and any(item.unfinished.batches for item in status.collections):
+        waiting = ", ".join(f"{number} {lane}" for lane, number in status.queues.items())
+        lines.append(f"messages waiting: {waiting}")
     for item in status.collections:
         lines.append(
             f"{item.name}: {item.unfinished.batches} batches unfinished "

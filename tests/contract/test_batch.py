@@ -24,6 +24,7 @@ from contract.batch import (
     encode,
 )
 from contract.errors import BatchDecodeError
+from contract.lane import Lane
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -66,6 +67,7 @@ BATCHES = st.builds(
     parts=st.lists(
         PARTS, min_size=1, max_size=4, unique_by=lambda p: (p.document_id, p.version, p.first)
     ).map(tuple),
+    lane=st.sampled_from(Lane),
 )
 
 
@@ -110,6 +112,16 @@ def test_golden() -> None:
     assert list(batch.parts[0].ordinals) == [2, 3]
     assert list(batch.parts[1].ordinals) == []
     assert batch.chunk_count == 2
+    assert batch.lane is Lane.BULK, "which is older than lanes"
+
+
+def test_golden_lane() -> None:
+    """A live batch that an earlier release left is a live one; the lane is no part of its name."""
+    batch = decode((GOLDEN / "batch-v1-live.bin").read_bytes())
+    assert batch == msgspec.structs.replace(small(), lane=Lane.LIVE)
+    assert batch.is_live
+    assert not small().is_live
+    assert batch.id == small().id
 
 
 def test_a_twin_is_no_part_of_the_name() -> None:
@@ -186,9 +198,9 @@ def test_bomb(size: bool) -> None:  # noqa: FBT001 - both ways of compression
 def test_deep() -> None:
     """Metadata nested without end is refused, not a crash."""
     fields: dict[str, Any] = msgspec.to_builtins(small())
-    body = msgspec.msgpack.encode(fields)
-    assert body.endswith(msgspec.msgpack.encode(fields["parts"][1]["metadata"]))
-    deep = body[:-1] + b"\x81\xa1a" + b"\x91" * 100_000 + b"\xc0"
+    body, lane = msgspec.msgpack.encode(fields), b"\xa4lane\xa4bulk"
+    assert body.endswith(msgspec.msgpack.encode(fields["parts"][1]["metadata"]) + lane)
+    deep = body.removesuffix(lane)[:-1] + b"\x81\xa1a" + b"\x91" * 100_000 + b"\xc0" + lane
     refused(HEADER + zstd.compress(deep))
 
 
@@ -201,6 +213,7 @@ def test_deep() -> None:
         {"job": 7},
         {"collection": None},
         {"job": b"bytes"},
+        {"lane": "slow"},
     ],
 )
 def test_wrong_types(change: dict[str, object]) -> None:

@@ -6,12 +6,14 @@ import time
 import orjson
 from redis.asyncio import Redis
 
+from contract.lane import Lane
 from contract.ledger.control import Halt, JobControl
 from contract.ledger.jobs import Jobs
 from contract.ledger.letters import Letters
 from contract.ledger.records import DeadLetter
 from contract.names import Keys
 from contract.presence import KEY, Trouble, keep_present
+from contract.queue import announce, make_app
 from contract.settings import Settings
 from contract.tasks import end
 from headrace.status import read_status, status_as_dict
@@ -27,7 +29,20 @@ def _letter(document: str) -> DeadLetter:
 async def test_an_empty_ledger_has_nothing_to_tell(redis: Redis) -> None:
     """Before the first import there are no collections and no workers."""
     status = status_as_dict(await read_status(redis, jobs=5))
-    assert status == {"running": True, "workers": [], "troubles": {}, "collections": []}
+    queues = {"live": 0, "bulk": 0}
+    assert status == {
+        "running": True, "workers": [], "troubles": {}, "queues": queues, "collections": []
+    }  # fmt: skip
+
+
+async def test_how_long_the_lanes_are(redis: Redis, settings: Settings) -> None:
+    """Messages that wait are counted by lane, unless they lie elsewhere."""
+    app = make_app(settings)
+    await asyncio.to_thread(announce, app, "books", ["a", "b"])
+    await asyncio.to_thread(announce, app, "books", ["c"], Lane.LIVE)
+    app.close()
+    assert (await read_status(redis, jobs=1)).queues == {"live": 1, "bulk": 2}
+    assert (await read_status(redis, jobs=1, is_broker=False)).queues is None
 
 
 async def test_every_collection_with_its_newest_jobs(redis: Redis) -> None:

@@ -280,5 +280,6 @@ def test_detached_import_is_done_by_up(tmp_path: Path, headrace: Command) -> Non
         "running": False,
         "workers": [],
         "troubles": {},
+        "queues": None,
         "collections": [],
     }

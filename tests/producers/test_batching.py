@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.batch import Batch, Chunk, Part, decode, encode
+from contract.lane import Lane
 from producers.batching import Batcher, BatchLimits
 
 
@@ -48,7 +49,7 @@ _TEXTS = st.lists(st.text("aä€", max_size=30), max_size=40)
 def test_nothing_is_lost_and_limits_hold(documents: list[list[str]], limits: BatchLimits) -> None:
     """All chunks come out in order, in parts that fit together, within the limits."""
     wholes = [_part(number, texts) for number, texts in enumerate(documents)]
-    batcher = Batcher("shelf", "job", limits, _Clock())
+    batcher = Batcher("shelf", "job", limits, _Clock(), lambda: Lane.BULK)
     batches = [batch for whole in wholes for batch in batcher.add(whole)]
     last = batcher.flush()
     batches += [last] if last else []
@@ -74,7 +75,7 @@ def test_nothing_is_lost_and_limits_hold(documents: list[list[str]], limits: Bat
 
 def test_batches_are_filled() -> None:
     """No batch is given before it is full."""
-    batcher = Batcher("shelf", "job", BatchLimits(4, 1_000, 1.0), _Clock())
+    batcher = Batcher("shelf", "job", BatchLimits(4, 1_000, 1.0), _Clock(), lambda: Lane.BULK)
     given_ = [batch for n in range(10) for batch in batcher.add(_part(n, ["text"] * 3))]
     assert [batch.chunk_count for batch in given_] == [4] * 7
     last = batcher.flush()
@@ -85,7 +86,7 @@ def test_batches_are_filled() -> None:
 def test_age_counts_from_the_first_chunk() -> None:
     """A batch is due when its first part has waited long enough, whatever came after it."""
     clock = _Clock()
-    batcher = Batcher("shelf", "job", BatchLimits(100, 1_000, 1.0), clock)
+    batcher = Batcher("shelf", "job", BatchLimits(100, 1_000, 1.0), clock, lambda: Lane.BULK)
     assert batcher.due() is None
     clock.seconds = 50.0
     assert list(batcher.add(_part(1, ["a"]))) == []
@@ -102,7 +103,7 @@ def test_age_counts_from_the_first_chunk() -> None:
 def test_age_begins_anew_with_what_a_full_batch_left() -> None:
     """The rest of a document that filled a batch is as old as that moment."""
     clock = _Clock()
-    batcher = Batcher("shelf", "job", BatchLimits(2, 1_000, 1.0), clock)
+    batcher = Batcher("shelf", "job", BatchLimits(2, 1_000, 1.0), clock, lambda: Lane.BULK)
     assert list(batcher.add(_part(1, ["a"]))) == []
     clock.seconds = 0.75
     assert len(list(batcher.add(_part(2, ["b", "c"])))) == 1

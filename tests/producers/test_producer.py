@@ -15,6 +15,7 @@ from contract.errors import CancelledJobError, GuardError, UsageError
 from contract.ledger.control import Halt, JobControl
 from contract.ledger.jobs import Jobs, JobState
 from contract.ledger.ledger import Ledger
+from contract.names import LIVE_QUEUE
 from contract.queue import make_app, waiting_messages
 from contract.settings import Settings
 from producers import pulse
@@ -75,6 +76,30 @@ async def test_all_chunks_are_published_and_the_job_is_sealed(
     (letter,) = [letter async for letter in Ledger(redis, "shelf").letters.scan()]
     assert (letter.key, letter.stage, letter.reason) == ("broken.md", "read", "undecodable")
     assert letter.key_bytes == b"broken.md"
+
+
+async def test_the_first_batches_are_live(
+    tmp_path: Path, redis: Redis, settings: Settings, app: Celery
+) -> None:
+    """A job's lanes are chosen once for all its batches, those that delete among them."""
+    folder = tmp_path / "docs"
+    write_library(folder, 6, 200)
+    few = settings.model_copy(update={"batch_max_chunks": 1, "live_batches": 2})
+    producer = _producer(redis, few, folder)
+    await producer.run(app)
+    published = await _published(redis)
+    assert len(published) > 2
+    assert sum(batch.is_live for batch in published) == 2
+    assert await redis.llen(LIVE_QUEUE) == 2
+    for document in folder.rglob("*.md"):
+        document.unlink()
+    (folder / "one.md").write_text("one", encoding="utf-8")
+    allowed = few.model_copy(update={"max_delete_share": 1.0})
+    producer = _producer(redis, allowed, folder)
+    await producer.run(app)
+    mine = [batch for batch in await _published(redis) if batch.job == producer.job]
+    assert sum(batch.is_live for batch in mine) == 2
+    assert [batch.is_live for batch in mine if batch.parts[0].chunks] == [True]
 
 
 async def test_a_second_run_resumes(

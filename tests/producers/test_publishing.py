@@ -7,18 +7,21 @@ from pathlib import Path
 
 import pytest
 from celery import Celery
+from msgspec.structs import replace
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from contract.batch import Batch, Chunk, Part
+from contract.lane import Lane
 from contract.ledger.connection import connect
 from contract.ledger.jobs import Jobs
 from contract.ledger.ledger import Ledger
 from contract.ledger.records import ClaimState, Finish, PartMark, Promise
 from contract.ledger.sweeper import sweep_once
-from contract.names import BULK_QUEUE
+from contract.names import BULK_QUEUE, LIVE_QUEUE
 from contract.queue import make_app, waiting_messages
 from contract.settings import Settings, load_settings
+from contract.tasks import end
 from producers.publishing import HighWater, Publisher
 from tests.servers.redis import free_port, redis_tcp_server
 
@@ -110,6 +113,26 @@ async def test_it_waits_at_the_high_water_mark(
     await _finish(ledger, second)
     await asyncio.wait_for(waiting, 10)
     assert (await ledger.totals()).batches == 1
+
+
+async def test_live_batches_go_ahead(redis: Redis, app: Celery) -> None:
+    """They lie in their own queue, and a job that waits at the mark does not keep them out."""
+    ledger = Ledger(redis, "shelf")
+    batches = await _batches(ledger, 6)
+    bulk, live = batches[:4], [replace(batch, lane=Lane.LIVE) for batch in batches[4:]]
+    publisher = Publisher(ledger, app, HighWater(4, _MUCH))
+    await publisher.publish([*bulk[:3], live[0]])
+    assert await redis.llen(LIVE_QUEUE) == 1
+    assert await redis.llen(BULK_QUEUE) == 3
+    waiting = asyncio.create_task(publisher.publish([bulk[3]]))
+    await publisher.publish([live[1]])
+    assert not waiting.done()
+    assert await redis.llen(LIVE_QUEUE) == 2
+    over = asyncio.create_task(publisher.publish([live[1]]))
+    done, _ = await asyncio.wait([over], timeout=0.3)
+    assert not done, "they may exceed it by a quarter"
+    for task in (over, waiting):
+        await end(task)
 
 
 async def test_a_broker_that_is_away_stops_no_one(

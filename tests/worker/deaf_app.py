@@ -11,7 +11,6 @@ from typing import Any
 from celery import bootsteps
 
 from worker.app import app, process
-from worker.deafness import Deafness
 
 __all__ = ["app"]
 
@@ -34,5 +33,5 @@ class Fault(bootsteps.StartStopStep):  # type: ignore[misc]
             time.sleep(3_600)
 
 
-process.deafness = Deafness(after_seconds=2.0)
+process.deaf_after_seconds = 2.0
 app.steps["consumer"].add(Fault)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.errors import TransientError
+from contract.lane import Lane
 from tests.worker.mill import Mill
 from tests.worker.shop import Shop
 from worker.ingest import Ingester, Limits
@@ -34,6 +35,7 @@ class Rig:
         before: what happens, once, before the next call of the store of this name.
         after: likewise, after it.
         announced: the batches that were announced.
+        lanes: in which they were.
         opening_error: why the store can't be opened.
         retrier: of the ingesters that are made from now on.
     """
@@ -47,6 +49,7 @@ class Rig:
         self.before: defaultdict[str, list[Hook]] = defaultdict(list)
         self.after: defaultdict[str, list[Hook]] = defaultdict(list)
         self.announced: list[str] = []
+        self.lanes: set[Lane] = set()
         self.opening_error: TransientError | None = None
         self.retrier = Retrier(QUICK, {})
         self.solitude = Solitude()
@@ -72,10 +75,11 @@ class Rig:
             raise self.opening_error
         return _Hooked(self, await self.stores.get(collection))
 
-    async def announce(self, collection: str, batch_ids: Sequence[str]) -> None:
+    async def announce(self, collection: str, batch_ids: Sequence[str], lane: Lane) -> None:
         """Remember what is announced."""
         assert collection == self.shop.collection
         self.announced += batch_ids
+        self.lanes.add(lane)
 
     async def ingest(self, batch_id: str) -> Outcome:
         """Ingest a batch."""

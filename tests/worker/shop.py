@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from contract.batch import Batch, Chunk, Part
 from contract.ids import chunk_keys
+from contract.lane import Lane
 from contract.ledger.jobs import Job, Jobs
 from contract.ledger.ledger import Ledger
 from contract.ledger.records import DeadLetter, Promise
@@ -59,9 +60,9 @@ class Shop:
             for promise, registered, text in zip(promises, found, documents.values(), strict=True)
         ]
 
-    async def publish(self, *parts: Part) -> str:
+    async def publish(self, *parts: Part, lane: Lane = Lane.BULK) -> str:
         """Publish one batch of these parts; gives its id."""
-        batch = Batch(collection=self.collection, job=self.job, parts=parts)
+        batch = Batch(collection=self.collection, job=self.job, parts=parts, lane=lane)
         (batch_id,) = await self.ledger.publish([batch])
         return batch_id
 

@@ -1,8 +1,16 @@
 """Promises of the judgement whether a worker is deaf."""
 
-import pytest
+import asyncio
+import itertools
+from collections import Counter
 
-from worker.deafness import DEAF_AFTER_SECONDS, LOOK_SECONDS, Deafness, Hearing
+import pytest
+from redis.asyncio import Redis
+
+from contract.lane import Lane
+from contract.queue import announce, make_app
+from contract.settings import Settings
+from worker.deafness import DEAF_AFTER_SECONDS, LOOK_SECONDS, Deafness, Hearing, wait_for_deafness
 
 
 def look_often(
@@ -51,3 +59,27 @@ def test_a_process_that_was_stopped_is_given_time_to_hear() -> None:
     assert not look_often(deafness, seconds=3)
     assert not look_often(deafness, seconds=27, begun=1_000.0)
     assert look_often(deafness, seconds=12, begun=1_030.0)
+
+
+async def test_each_lane_is_judged_by_itself(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings, redis: Redis
+) -> None:
+    """Bulk that waits for bulk places is no deafness, live messages that nobody takes are."""
+    monkeypatch.setattr("worker.deafness.LOOK_SECONDS", 0.01)
+    app = make_app(settings)
+    can_take = {Lane.LIVE: True, Lane.BULK: False}
+    clock = itertools.count(100.0)
+    await asyncio.to_thread(announce, app, "books", ["b"])
+    looks: Counter[Lane] = Counter()
+
+    def hearing(lane: Lane) -> Hearing:
+        looks[lane] += 1
+        return Hearing(0, can_take[lane])
+
+    judging = asyncio.create_task(wait_for_deafness(app, hearing, lambda: next(clock), 5.0))
+    while looks[Lane.BULK] < 40:
+        assert not judging.done(), "bulk has no place free"
+        await asyncio.sleep(0.01)
+    await asyncio.to_thread(announce, app, "books", ["l"], Lane.LIVE)
+    await asyncio.wait_for(judging, 20)
+    app.close()

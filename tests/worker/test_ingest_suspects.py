@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from contract.batch import decode
+from contract.lane import Lane
 from contract.ledger.records import ClaimState
 from tests.worker.rig import Killed, Rig
 from worker.embedding.embedded import Embedded
@@ -163,3 +164,19 @@ async def test_two_suspects_take_turns(rig: Rig) -> None:
     async with asyncio.timeout(20):
         outcomes = await asyncio.gather(*map(rig.ingest, batches))
     assert outcomes == [Outcome.FINISHED] * 4
+
+
+@pytest.mark.parametrize("lane", list(Lane))
+async def test_the_halves_of_a_batch_stay_in_its_lane(rig: Rig, lane: Lane) -> None:
+    """In the ledger, in their payloads, and when they are announced."""
+    parts = await rig.shop.parts(one="a b", two="c")
+    whole = await rig.shop.publish(*parts, lane=lane)
+    await rig.crashed(whole, SUSPECT_CRASHES, alone=1)
+    assert await rig.ingest(whole) is Outcome.SPLIT
+    assert rig.lanes == {lane}
+    assert len(rig.announced) == 2
+    swept = await rig.shop.ledger.sweep(grace_seconds=0)
+    assert set(swept.lanes[lane].oldest) == set(rig.announced)
+    for half in rig.announced:
+        claim = await rig.shop.ledger.claim(half, "w", 30.0)
+        assert decode(claim.payload).lane is lane

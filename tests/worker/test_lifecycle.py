@@ -12,6 +12,7 @@ from pymilvus import MilvusClient
 from redis.asyncio import Redis
 
 from contract.errors import UsageError
+from contract.lane import Lane
 from contract.ledger.records import ClaimState
 from contract.presence import present_workers, troubles_of
 from contract.queue import make_app
@@ -72,7 +73,7 @@ def breaker_gauge(process: WorkerProcess) -> dict[str, float]:
 async def test_a_batch_is_ingested_from_a_thread(process: WorkerProcess, shop: Shop) -> None:
     """The call that Celery's thread makes returns when the batch is finished."""
     batch_id = await shop.order(one="a b")
-    await asyncio.to_thread(process.ingest, shop.collection, batch_id)
+    await asyncio.to_thread(process.ingest, shop.collection, batch_id, Lane.BULK)
     assert shop.rows() == {"one": ["a", "b"]}
     assert outcomes(process) == {"finished": 1}
     assert process.health()["ok"]
@@ -82,7 +83,7 @@ async def test_who_drains_claims_nothing(process: WorkerProcess, shop: Shop) -> 
     """A message that comes after the drain began is left to others."""
     batch_id = await shop.order(one="a b")
     process.drain()
-    await asyncio.to_thread(process.ingest, shop.collection, batch_id)
+    await asyncio.to_thread(process.ingest, shop.collection, batch_id, Lane.BULK)
     assert outcomes(process) == {}
     assert process.health()["draining"]
     assert (await shop.ledger.claim(batch_id, "next", 1.0)).state is ClaimState.CLAIMED
@@ -136,19 +137,19 @@ async def test_an_outage_of_redis_ends_no_task_with_an_error(
     settings = Settings.model_validate(all_settings.model_dump() | changes)
     process = WorkerProcess(settings, make_app(settings))
     await asyncio.to_thread(process.start)
-    await asyncio.to_thread(process.ingest, "shelf", "batch")
+    await asyncio.to_thread(process.ingest, "shelf", "batch", Lane.BULK)
     assert outcomes(process) == {"lost": 1}
     await asyncio.to_thread(process.stop)
 
 
 async def test_what_a_worker_waits_for_is_shown(process: WorkerProcess, shop: Shop) -> None:
     """A breaker that opens is seen in the health, the metrics and the status, and takes no ear."""
-    assert process._hearing().can_take
+    assert process._hearing(Lane.LIVE).can_take
     assert process._inside is not None
     process._inside.troubles.note(Dependency.MILVUS, True, "away")  # noqa: FBT003 - its interface
     assert process.health()["waiting_for"] == ["milvus"]
     assert breaker_gauge(process) == {"embedding": 0, "milvus": 1}
-    assert not process._hearing().can_take, "who waits for a server is not deaf"
+    assert not process._hearing(Lane.LIVE).can_take, "who waits for a server is not deaf"
     deadline = time.monotonic() + 10
     while not (troubles := await troubles_of(shop.redis, await present_workers(shop.redis))):
         assert time.monotonic() < deadline, "the status did not tell"

@@ -10,10 +10,11 @@ from celery import Celery
 from redis.asyncio import Redis
 
 from contract.batch import Batch
+from contract.lane import Lane
 from contract.ledger.jobs import Jobs
 from contract.ledger.ledger import Ledger
 from contract.ledger.sweeper import LOCK_KEY, keep_sweeping, sweep_once
-from contract.names import BULK_QUEUE
+from contract.names import BULK_QUEUE, LIVE_QUEUE, Keys
 from contract.queue import announce, make_app, waiting_messages
 from contract.settings import Settings
 from tests.contract.ledger.shelf import promise
@@ -30,14 +31,21 @@ def app(settings: Settings, redis: Redis) -> Iterator[Celery]:
     app.close()
 
 
-async def publish(redis: Redis, number: int, collection: str = "books") -> list[str]:
+async def publish(
+    redis: Redis, number: int, collection: str = "books", lane: Lane = Lane.BULK
+) -> list[str]:
     """Publish documents of one batch each, long enough ago to be announced again."""
     ledger = Ledger(redis, collection)
     job = await Jobs(redis, collection).create(SOURCE)
-    documents = [f"d{at}" for at in range(number)]
+    documents = [f"{lane.value}{at}" for at in range(number)]
     found = await ledger.promises.register(job, [promise(d, "good") for d in documents])
     batches = [
-        Batch(collection=collection, job=job, parts=tuple(parts_of(d, r.version, "good")))
+        Batch(
+            collection=collection,
+            job=job,
+            parts=tuple(parts_of(d, r.version, "good")),
+            lane=lane,
+        )
         for d, r in zip(documents, found, strict=True)
     ]
     ids = await ledger.publish(batches)
@@ -98,6 +106,39 @@ async def test_killed_before_the_announcement(redis: Redis, app: Celery) -> None
     await ledger.claim(ids[0], "w1.", 0.0)
     assert (await ledger.sweep()).taken_away == 1
     assert await sweep_once(redis, app) == 1
+
+
+async def test_lanes_are_kept(redis: Redis, app: Celery) -> None:
+    """A batch is announced in its own lane, also when it was taken from a dead worker."""
+    (live,) = await publish(redis, 1, lane=Lane.LIVE)
+    await publish(redis, 1)
+    assert await sweep_once(redis, app) == 2
+    (message,) = await redis.lrange(LIVE_QUEUE, 0, -1)
+    assert live.encode() in _body(message)
+    assert await redis.llen(LIVE_QUEUE) == await redis.llen(BULK_QUEUE) == 1
+    await redis.delete(LIVE_QUEUE)
+    await Ledger(redis, "books").claim(live, "w1.", 60.0)
+    assert await sweep_once(redis, app, silent_owner="w1.") == 1
+    assert await redis.llen(LIVE_QUEUE) == 1
+
+
+async def test_a_long_queue_of_bulk_hides_no_live_one(redis: Redis, app: Celery) -> None:
+    """A lost message is missed in its lane, however many wait in the other one, or are in hand."""
+    bulk = await publish(redis, 5)
+    await asyncio.to_thread(announce, app, "books", [*bulk, *bulk])
+    await publish(redis, 1, lane=Lane.LIVE)
+    with app.connection_for_read() as connection:
+        assert await asyncio.to_thread(connection.default_channel.basic_get, BULK_QUEUE)
+        assert await sweep_once(redis, app) == 1
+    assert await redis.llen(LIVE_QUEUE) == 1
+
+
+async def test_a_batch_of_an_older_release_is_bulk(redis: Redis, app: Celery) -> None:
+    """Whose entry says nothing of a lane."""
+    (old,) = await publish(redis, 1, lane=Lane.LIVE)
+    await redis.hdel(Keys("books").batch(old), "lane")
+    assert await sweep_once(redis, app) == 1
+    assert await redis.llen(BULK_QUEUE) == 1
 
 
 async def test_keep_sweeping(redis: Redis, app: Celery, settings: Settings) -> None:

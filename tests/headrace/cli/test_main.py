@@ -156,6 +156,7 @@ def test_status_of_an_unused_folder(tmp_path: Path) -> None:
         "running": False,
         "workers": [],
         "troubles": {},
+        "queues": None,
         "collections": [],
     }
     assert str(tmp_path) in command.run("status").expect(0).out

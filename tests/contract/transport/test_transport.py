@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from contract.names import BULK_QUEUE
 from contract.queue import announce, make_app, waiting_messages
 from contract.settings import Settings, load_settings
-from contract.transport import Channel
+from contract.transport.channel import Channel
 from tests.servers.redis import free_port, redis_tcp_server
 
 
@@ -57,12 +57,11 @@ def test_a_full_broker_still_gives_messages_away(tmp_path: Path) -> None:
                 queue(channel).declare()
             messages = [channel.basic_get(BULK_QUEUE) for _ in range(2)]
             assert all(message is not None for message in messages)
-            assert waiting_messages(app) == 0
+            assert waiting_messages(app) == 2, "a full Redis writes down what it moves"
             channel.qos.restore_visible()
             for message in messages:
                 channel.basic_ack(message.delivery_tag)
-            assert channel.qos.can_consume()
-            assert channel.qos._dirty == set(channel.qos._delivered)
+            assert waiting_messages(app) == 0
         client.close()
         app.close()
 
