@@ -125,6 +125,10 @@ class Settings(BaseModel):
         50 * 1024 * 1024, description="a larger file is reported and left out"
     )
 
+    producer_processes: Positive | None = Field(
+        None, description="parse and split a large import; unset: one for each core; 1: none"
+    )
+
     batch_max_chunks: Annotated[int, Field(gt=0, le=2048)] = Field(128, description="per batch")
     batch_max_bytes: Positive = Field(1024 * 1024, description="text per batch")
     batch_max_age_seconds: Seconds = Field(1.0, description="since the batch's first chunk")

@@ -5,6 +5,7 @@ import time
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import aclosing
 
 import numpy as np
 
@@ -19,9 +20,10 @@ from headrace.namesakes import refuse_namesakes
 from headrace.prices import price_of
 from headrace.summary import left_of
 from producers.deleting import Deletions, Guard, losses
-from producers.document import printable
+from producers.document import Omission, printable
 from producers.drafting import Draft, Drafter
-from producers.planning import WITHOUT_TEXT
+from producers.planning import WITHOUT_TEXT, sheaves
+from producers.pool.pool import Pool, cores
 from producers.reading import Group, Reader
 from producers.sources.source import Source
 from producers.splitting import SplitOptions
@@ -107,8 +109,13 @@ class DryRun:
         """List, read, parse and split everything, and ask the ledger about it."""
         begun = time.monotonic()
         reader = Reader(self._source, self._settings.max_document_bytes, _unnumbered)
-        async for group in reader.groups():
-            await self._look_at(group)
+        processes = self._settings.producer_processes or cores()
+        async with (
+            Pool(self._drafter.recipe, processes) as pool,
+            aclosing(reader.groups()) as groups,
+        ):
+            async for group in groups:
+                await self._look_at(group, pool)
         guard = await self._look_for_gone()
         price = price_of(self._settings)
         outcomes = self._tally.outcomes
@@ -133,16 +140,20 @@ class DryRun:
             left_out=left_of(self._tally),
         )
 
-    async def _look_at(self, group: Group) -> None:
-        identities = [self._drafter.identity(item) for item in group.loaded]
-        known = await self._lookup([(i.document_id, i.content_hash) for i in identities])
+    async def _look_at(self, group: Group, pool: Pool) -> None:
+        assignments = [self._drafter.assignment(item) for item in group.loaded]
+        known = await self._lookup(
+            [(item.identity.document_id, item.identity.content_hash) for item in assignments]
+        )
         work = []
-        for item, identity, found in zip(group.loaded, identities, known, strict=True):
+        for assignment, found in zip(assignments, known, strict=True):
             if found is None:
-                work.append((item, identity))
+                work.append(assignment)
             else:
                 self._tally.count_outcome(found, "")
-        drafts, unparsed = await asyncio.to_thread(self._drafter.drafts, work)
+        drafted = await asyncio.gather(*map(pool.draft, sheaves(work)))
+        drafts = [item for sheaf in drafted for item in sheaf if isinstance(item, Draft)]
+        unparsed = [item for sheaf in drafted for item in sheaf if isinstance(item, Omission)]
         for omission in (*group.omitted, *unparsed):
             self._tally.omit(omission)
         self._tally.failures.clear()

@@ -25,6 +25,8 @@ class Reason(StrEnum):
     BROKEN_LINK = "broken_link"
     SYMLINK_LOOP = "symlink_loop"
     UNDECODABLE = "undecodable"
+    TOO_SLOW = "too_slow"
+    DEADLY = "deadly"
     REPEATED = "repeated"
 
     @property

@@ -1,6 +1,6 @@
 """Drafting: a document's bytes to a part that has all but its version."""
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from contract.batch import Chunk, Part
@@ -29,43 +29,40 @@ class Draft:
     """With version 0."""
 
 
-class Drafter:
-    """Parses and splits the documents of one source.
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A document that is to be drafted."""
 
-    Attributes:
-        source_name: the source's name.
-    """
+    item: Loaded
+    identity: Identity
 
-    def __init__(self, source: Source, options: SplitOptions) -> None:
-        """Keep the source that parses, and how to cut."""
-        self.source_name = source.name
-        self._source = source
-        self._options = options
+    @property
+    def size_bytes(self) -> int:
+        """Tell how large it is."""
+        return len(self.item.data)
 
-    def identity(self, item: Loaded) -> Identity:
-        """Name a document, and its content together with the way it is parsed and cut."""
-        fingerprint = f"{self._source.fingerprint(item.entry)}|{self._options.fingerprint}"
-        return Identity(
-            document_id(self._source.name, item.entry.key_bytes),
-            content_hash(item.data, fingerprint),
-        )
+    def omitted(self, error: DocumentError) -> Omission:
+        """Say that this error kept it from becoming a document."""
+        return Omission.of(self.item.entry.key, self.item.entry.key_bytes, error)
 
-    def drafts(
-        self, items: Iterable[tuple[Loaded, Identity]]
-    ) -> tuple[list[Draft], list[Omission]]:
-        """Parse and split; what can't be is left out, and the others go on."""
-        drafts, omissions = [], []
-        for item, identity in items:
-            try:
-                document = self._source.parse(item.entry, item.data)
-            except DocumentError as error:
-                omissions.append(Omission.of(item.entry.key, item.entry.key_bytes, error))
-            else:
-                drafts.append(Draft(item.entry, self._part(identity, document)))
-        return drafts, omissions
 
-    def _part(self, identity: Identity, document: Document) -> Part:
-        pieces = split(document, self._options)
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How documents of one source become drafts: all that a process needs to know of it."""
+
+    source_name: str
+    parse: Callable[[Entry, bytes], Document]
+    options: SplitOptions
+
+    def part(self, assignment: Assignment) -> Part:
+        """Parse and split.
+
+        Raises:
+            DocumentError: the document can't be parsed, or holds no text.
+        """
+        identity = assignment.identity
+        document = self.parse(assignment.item.entry, assignment.item.data)
+        pieces = split(document, self.options)
         keys = chunk_keys(identity.document_id, (piece.text for piece in pieces))
         chunks = tuple(
             Chunk(key=key, text=piece.text, start=piece.start, headings=piece.heading_path)
@@ -73,7 +70,7 @@ class Drafter:
         )
         return Part(
             document_id=identity.document_id,
-            source=self._source.name,
+            source=self.source_name,
             version=0,
             content_hash=identity.content_hash,
             chunk_count=len(chunks),
@@ -81,3 +78,33 @@ class Drafter:
             chunks=chunks,
             metadata=dict(document.metadata),
         )
+
+    def draft(self, assignment: Assignment) -> Draft | Omission:
+        """Parse and split, or say why that can't be."""
+        try:
+            return Draft(assignment.item.entry, self.part(assignment))
+        except DocumentError as error:
+            return assignment.omitted(error)
+
+
+class Drafter:
+    """Names the documents of one source, and knows how they are drafted.
+
+    Attributes:
+        recipe: how documents are drafted.
+    """
+
+    def __init__(self, source: Source, options: SplitOptions) -> None:
+        """Keep the source that parses, and how to cut."""
+        self.recipe = Recipe(source.name, source.parse, options)
+        self._source = source
+
+    def assignment(self, item: Loaded) -> Assignment:
+        """Name a document, and its content together with the way it is parsed and cut."""
+        options = self.recipe.options
+        fingerprint = f"{self._source.fingerprint(item.entry)}|{options.fingerprint}"
+        identity = Identity(
+            document_id(self._source.name, item.entry.key_bytes),
+            content_hash(item.data, fingerprint),
+        )
+        return Assignment(item, identity)

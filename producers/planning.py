@@ -1,7 +1,11 @@
 """Planning: what is new, changed, unchanged; only the first two cost anything."""
 
 import asyncio
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from msgspec.structs import replace
@@ -10,9 +14,12 @@ from contract.batch import Part
 from contract.ids import document_id
 from contract.ledger.promises import Promises
 from contract.ledger.records import Outcome, Promise, Registered
+from contract.tasks import end
 from producers.document import Omission, Reason
-from producers.drafting import Draft, Drafter
-from producers.reading import Group, Reader
+from producers.drafting import Assignment, Draft, Drafter
+from producers.pool.desk import Drafted
+from producers.pool.pool import Pool
+from producers.reading import Group, Loaded, Reader
 from producers.tally import Tally
 
 WITHOUT_TEXT: Final = frozenset({Reason.EMPTY, Reason.BINARY, Reason.SPECIAL_FILE})
@@ -21,68 +28,168 @@ WITHOUT_TEXT: Final = frozenset({Reason.EMPTY, Reason.BINARY, Reason.SPECIAL_FIL
 MAX_READINGS = 3
 """Of one document that another producer brings in at the same time."""
 
+SHEAF_DOCUMENTS: Final = 16
+"""Documents that are drafted by one process, and promised together."""
+SHEAF_BYTES: Final = 256 * 1024
+SHEAVES_AHEAD: Final = 4
+"""For each process, before the next group is looked up."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sheaf:
+    """Documents of one group that need work, being drafted."""
+
+    reading: int
+    items: Sequence[Loaded]
+    drafting: "asyncio.Task[Drafted]"
+
 
 class Planner:
     """Compares what a source has with what the ledger knows."""
 
     def __init__(
-        self, promises: Promises, drafter: Drafter, reader: Reader, tally: Tally, *, job: str
+        self,
+        promises: Promises,
+        drafter: Drafter,
+        pool: Pool,
+        reader: Reader,
+        tally: Tally,
+        *,
+        job: str,
     ) -> None:
         """Plan one listing of one source.
 
         Args:
             promises: of the collection.
-            drafter: parses and cuts.
-            reader: reads again what is outdated.
+            drafter: names documents.
+            pool: parses and cuts; the caller closes it.
+            reader: reads, and reads again what is outdated.
             tally: counts what is found.
             job: on whose behalf versions are given.
         """
         self._promises = promises
         self._drafter = drafter
+        self._pool = pool
         self._reader = reader
         self._tally = tally
         self._job = job
+        self._sheaves: deque[_Sheaf] = deque()
 
-    async def plan(self, group: Group) -> list[Part]:
+    async def parts(self) -> AsyncGenerator[list[Part]]:
         """Give the documents that need work, each as one whole part, with a version.
 
-        Unchanged documents end here, by one pipelined look-up for all. Each item is counted
-        once: by what the ledger says of it, or as left out. A document for which another
-        producer has promised what it read later is read again.
+        In the order of the listing, in lists that may be empty. While some are promised and
+        given, the next are read, looked up and drafted. Unchanged documents end at one look-up
+        for all of a group, before they are parsed. Each item is counted once: by what the
+        ledger says of it, or as left out. A document for which another producer has promised
+        what it read later is read again.
         """
-        parts: list[Part] = []
-        outdated: dict[bytes, str] = {}
-        for reading in range(MAX_READINGS):
-            if reading:
-                again = [item for item in group.loaded if item.entry.key_bytes in outdated]
-                group = await self._reader.again(again)
-            found, outdated = await self._plan(group)
-            parts += found
+        async with aclosing(self._reader.groups()) as groups:
+            coming = asyncio.create_task(_next(groups))
+            try:
+                while True:
+                    if coming.done():
+                        if (group := coming.result()) is None:
+                            break
+                        while not self._has_room_for(group):
+                            yield await self._promised()
+                        coming = asyncio.create_task(_next(groups))
+                        await self._begin(group)
+                        yield []
+                    elif self._sheaves and self._sheaves[0].drafting.done():
+                        yield await self._promised()
+                    else:
+                        first = [sheaf.drafting for sheaf in islice(self._sheaves, 1)]
+                        await asyncio.wait([coming, *first], return_when=asyncio.FIRST_COMPLETED)
+                while self._sheaves:
+                    yield await self._promised()
+            finally:
+                await end(coming)
+                for sheaf in self._sheaves:
+                    await end(sheaf.drafting)
+
+    def _has_room_for(self, group: Group) -> bool:
+        """Tell whether a group may be looked up already.
+
+        Not while documents of the same key are being drafted (a program may give one twice):
+        what the ledger says of the later one would not count the earlier one in.
+        """
+        if not self._sheaves:
+            return True
+        drafted = {item.entry.key_bytes for sheaf in self._sheaves for item in sheaf.items}
+        return len(self._sheaves) < SHEAVES_AHEAD * self._pool.processes and drafted.isdisjoint(
+            item.entry.key_bytes for item in group.loaded
+        )
+
+    async def _begin(self, group: Group) -> None:
+        """Look a group up, and have drafted what needs work."""
+        self._tally.listed += group.listed
+        self._tally.source_bytes += group.size_bytes
+        work = await self._look_up(group)
+        for omission in group.omitted:
+            self._tally.omit(omission)
+        later = {assignment.item.entry.key_bytes for assignment in work}
+        keys = [item.entry.key_bytes for item in group.loaded]
+        keys += [o.key_bytes for o in group.omitted if o.reason not in WITHOUT_TEXT]
+        await self._mark_seen(key for key in keys if key not in later)
+        for assignments in sheaves(work):
+            drafting = asyncio.create_task(self._pool.draft(assignments))
+            self._sheaves.append(_Sheaf(group.reading, [a.item for a in assignments], drafting))
+
+    async def _promised(self) -> list[Part]:
+        """Wait for the first sheaf, and promise it with those behind it that are ready."""
+        await asyncio.wait([self._sheaves[0].drafting])
+        ready: list[_Sheaf] = []
+        while self._sheaves and self._sheaves[0].drafting.done():
+            ready.append(self._sheaves.popleft())
+        drafted = [(sheaf.reading, item) for sheaf in ready for item in sheaf.drafting.result()]
+        parts, outdated = await self._promise(drafted)
+        for _ in range(MAX_READINGS - 1):
             if not outdated:
                 break
+            items = [item for sheaf in ready for item in sheaf.items]
+            group = await self._reader.again(
+                [item for item in items if item.entry.key_bytes in outdated]
+            )
+            for omission in group.omitted:
+                self._tally.omit(omission)
+            work = await self._look_up(group)
+            again = await self._pool.draft(work)
+            found, outdated = await self._promise([(group.reading, item) for item in again])
+            parts += found
         for job in outdated.values():
             self._count(Outcome.PENDING, job)
         return parts
 
-    async def _plan(self, group: Group) -> tuple[list[Part], dict[bytes, str]]:
-        """Give parts, and the keys of what is outdated, with the job of who knew better."""
-        identities = [self._drafter.identity(item) for item in group.loaded]
+    async def _look_up(self, group: Group) -> list[Assignment]:
+        """Count what needs no work, and give what does."""
+        assignments = [self._drafter.assignment(item) for item in group.loaded]
         known = await self._promises.lookup(
-            [(identity.document_id, identity.content_hash) for identity in identities],
+            [(item.identity.document_id, item.identity.content_hash) for item in assignments],
             reading=group.reading,
         )
         work = []
-        for item, identity, found in zip(group.loaded, identities, known, strict=True):
+        for assignment, found in zip(assignments, known, strict=True):
             if found is None:
-                work.append((item, identity))
+                work.append(assignment)
             else:
                 self._count(found.outcome, found.job)
-        drafts, unparsed = await asyncio.to_thread(self._drafter.drafts, work)
-        await self._mark_seen(group, unparsed)
-        for omission in (*group.omitted, *unparsed):
+        return work
+
+    async def _promise(
+        self, drafted: Sequence[tuple[int, Draft | Omission]]
+    ) -> tuple[list[Part], dict[bytes, str]]:
+        """Give parts, and the keys of what is outdated, with the job of who knew better."""
+        drafts = [(reading, item) for reading, item in drafted if isinstance(item, Draft)]
+        unparsed = [item for _, item in drafted if isinstance(item, Omission)]
+        seen = [draft.entry.key_bytes for _, draft in drafts]
+        # What failed is not gone: only what has no text any more is.
+        seen += [omission.key_bytes for omission in unparsed if omission.reason not in WITHOUT_TEXT]
+        await self._mark_seen(seen)
+        for omission in unparsed:
             self._tally.omit(omission)
         parts, outdated = [], {}
-        for draft, made in zip(drafts, await self._register(drafts, group.reading), strict=True):
+        for (_, draft), made in zip(drafts, await self._register(drafts), strict=True):
             if made.outcome is Outcome.OUTDATED:
                 outdated[draft.entry.key_bytes] = made.job
                 continue
@@ -91,19 +198,15 @@ class Planner:
                 parts.append(replace(draft.part, version=made.version, twin=made.twin))
         return parts, outdated
 
-    async def _mark_seen(self, group: Group, unparsed: Sequence[Omission]) -> None:
-        """Note what was listed, also what failed: only what has no text any more is to go."""
-        without_text = {o.key_bytes for o in unparsed if o.reason in WITHOUT_TEXT}
-        keys = [item.entry.key_bytes for item in group.loaded]
-        keys += [o.key_bytes for o in group.omitted if o.reason not in WITHOUT_TEXT]
-        name = self._drafter.source_name
-        seen = [document_id(name, key) for key in keys if key not in without_text]
-        await self._promises.mark_seen(name, seen)
+    async def _mark_seen(self, keys: Iterable[bytes]) -> None:
+        """Note what was listed, whatever becomes of it."""
+        name = self._drafter.recipe.source_name
+        await self._promises.mark_seen(name, [document_id(name, key) for key in keys])
 
     def _count(self, outcome: Outcome, job: str) -> None:
         self._tally.count_outcome(outcome, "" if job == self._job else job)
 
-    async def _register(self, drafts: Sequence[Draft], reading: int) -> list[Registered]:
+    async def _register(self, drafts: Sequence[tuple[int, Draft]]) -> list[Registered]:
         """Promise the contents; some may be promised already by now."""
         if not drafts:
             return []
@@ -118,6 +221,24 @@ class Planner:
                     chunk_count=draft.part.chunk_count,
                     reading=reading,
                 )
-                for draft in drafts
+                for reading, draft in drafts
             ],
         )
+
+
+def sheaves(work: Iterable[Assignment]) -> Iterator[list[Assignment]]:
+    """Part what needs work into what one process drafts at a time, in order."""
+    sheaf: list[Assignment] = []
+    size = 0
+    for assignment in work:
+        sheaf.append(assignment)
+        size += assignment.size_bytes
+        if len(sheaf) >= SHEAF_DOCUMENTS or size >= SHEAF_BYTES:
+            yield sheaf
+            sheaf, size = [], 0
+    if sheaf:
+        yield sheaf
+
+
+async def _next(groups: AsyncGenerator[Group]) -> Group | None:
+    return await anext(groups, None)

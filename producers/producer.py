@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing
 
 from celery import Celery
 from redis.asyncio import Redis
@@ -19,6 +20,7 @@ from producers.deleting import Deleter, Deletions, Guard
 from producers.drafting import Drafter
 from producers.lanes import Lanes
 from producers.planning import Planner
+from producers.pool.pool import Pool, cores
 from producers.publishing import HighWater, Publisher
 from producers.pulse import Pulse
 from producers.reading import Reader
@@ -117,10 +119,11 @@ class Producer:
         pulse = self._pulse()
         guard = None
         try:
-            async for batches in self._planned():
-                await pulse.catch_up()
-                for batch in batches:
-                    yield batch
+            async with aclosing(self._planned()) as planned:
+                async for batches in planned:
+                    await pulse.catch_up()
+                    for batch in batches:
+                        yield batch
         except GuardError as error:
             guard = error
         await self._seal(pulse, guard)
@@ -131,9 +134,11 @@ class Producer:
         publisher = Publisher(self._ledger, app, high_water)
         guard = None
         try:
-            async for batches in self._planned():
-                await pulse.going()
-                await publisher.publish(batches)
+            # Closed at once, whatever comes: processes belong to it.
+            async with aclosing(self._planned()) as planned:
+                async for batches in planned:
+                    await pulse.going()
+                    await publisher.publish(batches)
         except GuardError as error:
             guard = error
         await self._seal(pulse, guard)
@@ -151,36 +156,42 @@ class Producer:
     def _pulse(self) -> Pulse:
         return Pulse(self._jobs, self.job, self.tally.counters, self._now)
 
-    async def _planned(self) -> AsyncIterator[list[Batch]]:
-        """List, read, parse, split, plan and batch, one group of documents at a time."""
-        settings = self._settings
+    async def _planned(self) -> AsyncGenerator[list[Batch]]:
+        """List, read, parse, split, plan and batch."""
         source = self._source
         promises = self._ledger.promises
         known = await promises.count(source.name)
         listing = await promises.begin_listing(source.name, source.origin)
+        async with aclosing(self._brought()) as brought:
+            async for batches in brought:
+                yield batches
+        async for batches in self._deleted(listing, known):
+            yield batches
+
+    async def _brought(self) -> AsyncGenerator[list[Batch]]:
+        """Give the batches of what is new or changed."""
+        settings, source, promises = self._settings, self._source, self._ledger.promises
         reader = Reader(
             source, settings.max_document_bytes, lambda: promises.begin_reading(source.name)
         )
         options = SplitOptions(settings.chunk_size, settings.chunk_overlap, settings.chunk_unit)
-        planner = Planner(promises, Drafter(source, options), reader, self.tally, job=self.job)
+        drafter = Drafter(source, options)
         batcher = self._batcher()
-        async for group in reader.groups():
-            self.tally.listed += group.listed
-            self.tally.source_bytes += group.size_bytes
-            parts = await planner.plan(group)
-            batches = [batch for part in parts for batch in batcher.add(part)]
-            old = batcher.due()
-            yield batches if old is None else [*batches, old]
-            failures, self.tally.failures = self.tally.failures, []
-            if failures:
-                await bury(self._ledger.letters, source.name, self.job, failures)
+        async with Pool(drafter.recipe, settings.producer_processes or cores()) as pool:
+            planner = Planner(promises, drafter, pool, reader, self.tally, job=self.job)
+            async with aclosing(planner.parts()) as planned:
+                async for parts in planned:
+                    batches = [batch for part in parts for batch in batcher.add(part)]
+                    old = batcher.due()
+                    yield batches if old is None else [*batches, old]
+                    failures, self.tally.failures = self.tally.failures, []
+                    if failures:
+                        await bury(self._ledger.letters, source.name, self.job, failures)
         last = batcher.flush()
         if last is not None:
             yield [last]
-        async for batches in self._deleted(listing, known):
-            yield batches
 
-    async def _deleted(self, listing: int, known: int) -> AsyncIterator[list[Batch]]:
+    async def _deleted(self, listing: int, known: int) -> AsyncGenerator[list[Batch]]:
         """Give the batches that delete what is gone."""
         deleter = Deleter(
             self._ledger.promises, self._source, self.tally, self._guard, job=self.job

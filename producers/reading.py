@@ -1,16 +1,16 @@
 """Reading: listed items in groups, each group read at once and under a number of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from contract.errors import DocumentError
 from producers.document import Entry, Omission, Reason
 from producers.sources.source import Source
 
-GROUP_DOCUMENTS = 64
+GROUP_DOCUMENTS = 256
 """Documents that are read and looked up together."""
-GROUP_BYTES = 16 * 1024 * 1024
+GROUP_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Reader:
         self._max_bytes = max_bytes
         self._begin_reading = begin_reading
 
-    async def groups(self) -> AsyncIterator[Group]:
+    async def groups(self) -> AsyncGenerator[Group]:
         """List the source once, and read one group while the caller has the one before."""
         listed = iter(grouped(self._source.listing(), GROUP_DOCUMENTS, GROUP_BYTES))
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from producers.document import Document, Entry, Omission, printable
+from producers.document import Entry, Omission, printable
 from producers.sources.files import FileSource
 
 
@@ -17,6 +17,8 @@ class ChosenFiles:
         shows_all: False: a chosen file that is not there is reported, not taken for gone.
         complete: False: there are others.
     """
+
+    parse = staticmethod(FileSource.parse)
 
     def __init__(self, name: str, root: str) -> None:
         """Choose nothing yet.
@@ -80,11 +82,3 @@ class ChosenFiles:
     def fingerprint(self, entry: Entry) -> str:
         """Name the parser that reads this entry, with its version."""
         return self._files.fingerprint(entry)
-
-    def parse(self, entry: Entry, data: bytes) -> Document:
-        """Make a document of a file's bytes.
-
-        Raises:
-            DocumentError: they are binary, undecodable or blank.
-        """
-        return self._files.parse(entry, data)

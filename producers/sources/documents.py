@@ -87,7 +87,8 @@ class DocumentSource:
         """Name this way of reading."""
         return _VERSION
 
-    def parse(self, entry: Entry, data: bytes) -> Document:
+    @staticmethod
+    def parse(entry: Entry, data: bytes) -> Document:
         """Give the document back; its metadata may nest.
 
         Raises:

@@ -136,7 +136,8 @@ class FileSource:
         parser = parser_for(entry.key)
         return parser.fingerprint if parser else ""
 
-    def parse(self, entry: Entry, data: bytes) -> Document:
+    @staticmethod
+    def parse(entry: Entry, data: bytes) -> Document:
         """Make a document of a file's bytes.
 
         Raises:

@@ -1,6 +1,5 @@
 """Reading one regular file: whole, unchanged, and without ever waiting for a writer."""
 
-import asyncio
 import errno
 import os
 import stat
@@ -56,21 +55,25 @@ async def read(path: str, max_bytes: int) -> bytes:
     )
 
 
-async def _read_once(path: str, max_bytes: int) -> bytes | None:
-    """Read the file, or give None if it was not the same all the while."""
-    before = await asyncio.to_thread(_look, path)
+@wrap
+def _read_once(path: str, max_bytes: int) -> bytes | None:
+    """Read the file, or give None if it was not the same all the while.
+
+    In one go: a way to another thread and back takes longer than all that is done there, and
+    a cancelled caller leaves no file open.
+    """
+    before = _look(path)
     if before.size_bytes > max_bytes:
         raise DocumentError(
             Reason.TOO_BIG,
             f"it has {before.size_bytes} bytes, the limit is {max_bytes}",
         )
-    data = await _take(path, before)
-    return data if data is None or await asyncio.to_thread(_look, path) == before else None
+    data = _take(path, before)
+    return data if data is None or _look(path) == before else None
 
 
-@wrap
 def _take(path: str, expected: _State) -> bytes | None:
-    """Open, read and close in one go, so that a cancelled caller leaves no file open."""
+    """Read all of the file, or give None if it is another one than was looked at."""
     with open(path, "rb", buffering=0, opener=_open) as file:
         if _State.of(os.fstat(file.fileno())) != expected:
             return None

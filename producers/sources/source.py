@@ -39,7 +39,10 @@ class Source(Protocol):
         """Name the parser that ``parse`` will use, with its version."""
 
     def parse(self, entry: Entry, data: bytes) -> Document:
-        """Make a document of the bytes; may take long, so it is called in a thread.
+        """Make a document of the bytes; may take long, so it is called elsewhere.
+
+        A static method, or another function that its module's name leads to, is called in a
+        process of the pool; any other in a thread of this process.
 
         Raises:
             DocumentError: the bytes can't be parsed, or hold no text.

@@ -1,15 +1,25 @@
 """Promises of the planner, with a real ledger and workers without servers."""
 
+import asyncio
+import functools
 import os
+from collections.abc import AsyncGenerator, Sequence
 
 import pytest
+from langchain_core.documents import Document
 
 from contract.batch import Batch
 from contract.ids import document_id
 from contract.ledger.records import Outcome
+from producers import producer as producing
 from producers.document import Reason
+from producers.drafting import Assignment
 from producers.planning import MAX_READINGS
+from producers.pool.desk import Drafted
+from producers.pool.pool import Pool
 from producers.producer import Producer
+from producers.reading import GROUP_DOCUMENTS, Group, Reader
+from producers.sources.documents import DocumentSource
 from tests.producers.mill import SOURCE, Mill
 
 
@@ -121,6 +131,65 @@ async def test_what_can_not_be_parsed_keeps_its_rows(mill: Mill) -> None:
     producer = await mill.bring()
     assert [left.reason for left in producer.tally.omissions] == [Reason.UNDECODABLE]
     assert mill.texts() == {"a": "good", "b": "better"}
+
+
+def _documents(*texts: str) -> DocumentSource:
+    """Give texts of one document, each in a group of its own, behind others."""
+    documents = [
+        Document(id=f"{at}-{number}", page_content="other")
+        for at in range(len(texts))
+        for number in range(GROUP_DOCUMENTS)
+    ]
+    for at, text in enumerate(texts):
+        documents[(at + 1) * GROUP_DOCUMENTS - 1] = Document(id="x", page_content=text)
+    return DocumentSource("program", documents)
+
+
+async def test_what_is_given_twice_ends_as_it_was_given_last(
+    mill: Mill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later group is not looked up while an earlier one still has the same document."""
+    x = document_id("program", b"x")
+    await mill.work(await mill.publish(mill.producer(source=_documents("as ever"))))
+    draft, groups = Pool.draft, Reader.groups
+    has_come = asyncio.Event()
+
+    async def all_groups(reader: Reader) -> AsyncGenerator[Group]:
+        async for group in groups(reader):
+            if group.reading > 2:
+                has_come.set()
+            yield group
+
+    async def draft_late(pool: Pool, assignments: Sequence[Assignment]) -> Drafted:
+        await has_come.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)  # the group is taken
+        return await draft(pool, assignments)
+
+    monkeypatch.setattr(Reader, "groups", all_groups)
+    monkeypatch.setattr(Pool, "draft", draft_late)
+    batches = await mill.publish(mill.producer(source=_documents("in between", "as ever")))
+    await mill.work(batches)
+    assert [mill.rows[row] for row in mill.rows if row.startswith(x)] == ["as ever"]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_batches_come_in_the_order_of_the_listing(
+    mill: Mill, processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is ready first, and however many are looked up ahead."""
+    monkeypatch.setattr(producing, "Pool", functools.partial(Pool, busy_seconds=0))
+    mill.settings = mill.settings.model_copy(update={"producer_processes": processes})
+    names = [f"{number:04}" for number in range(GROUP_DOCUMENTS + 50)]
+    mill.write(**{name: "words " * (1 + int(name) * 7919 % 400) for name in names})
+    producer = mill.producer()
+    batches = await mill.publish(producer)
+    keys = [str(part.metadata["path"]) for batch in batches for part in batch.parts]
+    assert list(dict.fromkeys(keys)) == [f"{name}.md" for name in names]
+    assert producer.tally.outcomes == {Outcome.NEW: len(names)}
+    assert producer.tally.listed == len(names)
+    firsts = {(part.document_id, part.first) for batch in batches for part in batch.parts}
+    assert len(firsts) == len(keys)
 
 
 def _behind(mill: Mill, producer: Producer, *texts: str) -> list[str]:

@@ -3,15 +3,12 @@
 import asyncio
 import functools
 import gc
+import itertools
 import os
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import pytest
 
@@ -22,30 +19,27 @@ from producers.sources.regular_file import read
 
 BIG = 1 << 30
 
-GROWING = """
-import sys
-with open(sys.argv[1], "ab", buffering=0) as file:
-    while True:
-        file.write(b"more")
-"""
+Meddle: TypeAlias = Callable[[Callable[[], object], Collection[int]], None]
 
 
-class Meddler(ThreadPoolExecutor):
-    """Runs a reader's steps (look, take, look), and acts before some."""
+@pytest.fixture
+def meddle(monkeypatch: pytest.MonkeyPatch) -> Meddle:
+    """Give what acts between a reader's looks: at the file, at what it opened, at the file."""
 
-    def __init__(self, act: Callable[[], object], steps: Collection[int]) -> None:
-        """Act before the steps with these numbers, counted from 1."""
-        super().__init__(max_workers=1)
-        self.step = 0
-        self._act = act
-        self._steps = steps
+    def meddle(act: Callable[[], object], looks: Collection[int]) -> None:
+        """Act after the looks with these numbers, counted from 1."""
+        numbers = itertools.count(1)
+        original = regular_file._State.of
 
-    def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Take the next step."""
-        self.step += 1
-        if self.step in self._steps:
-            self._act()
-        return super().submit(*args, **kwargs)
+        def of(status: os.stat_result) -> regular_file._State:
+            state = original(status)
+            if next(numbers) in looks:
+                act()
+            return state
+
+        monkeypatch.setattr(regular_file._State, "of", of)
+
+    return meddle
 
 
 def append(path: Path) -> None:
@@ -68,28 +62,6 @@ def replace(path: Path) -> None:
     other.write_bytes(b"new" * (status.st_size // 3))
     os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
     other.replace(path)
-
-
-@pytest.fixture
-def restless(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """Give a file that another process changes all the time."""
-    path = tmp_path / "restless.txt"
-    path.write_bytes(b"x" * 4_000_000)
-    first = path.stat()
-    writer = subprocess.Popen([sys.executable, "-c", request.param, str(path)])
-    try:
-        deadline = time.monotonic() + 20
-        while path.stat().st_mtime_ns == first.st_mtime_ns and time.monotonic() < deadline:
-            assert writer.poll() is None
-        yield path
-    finally:
-        writer.kill()
-        writer.wait()
-
-
-def size(path: Path) -> int:
-    """Give the size of a file at this moment, in bytes."""
-    return path.stat().st_size
 
 
 async def test_a_file_is_read_whole(tmp_path: Path) -> None:
@@ -168,60 +140,47 @@ async def test_a_file_without_permission_is_unreadable(unprivileged_folder: Path
     assert caught.value.reason is Reason.UNREADABLE
 
 
-async def read_while_whole(path: Path) -> None:
-    """Read again and again: in one reading the other process may not get a turn."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        await read(str(path), BIG)
-
-
-@pytest.mark.parametrize("restless", [GROWING], indirect=True)
-async def test_a_growing_file_is_refused(restless: Path) -> None:
-    """Half of a change never becomes a document."""
-    with pytest.raises(DocumentError) as caught:
-        await read_while_whole(restless)
-    assert caught.value.reason is Reason.CHANGED
-
-
-@pytest.mark.parametrize("restless", [GROWING], indirect=True)
-async def test_a_file_that_outgrows_the_limit_is_refused(restless: Path) -> None:
+async def test_a_file_that_outgrows_the_limit_is_refused(tmp_path: Path, meddle: Meddle) -> None:
     """A file that was small enough when it was opened is not read beyond the limit."""
+    path = tmp_path / "a"
+    path.write_bytes(b"old" * 100)
+    meddle(functools.partial(append, path), {2})
     with pytest.raises(DocumentError) as caught:
-        await read(str(restless), size(restless))
+        await read(str(path), 300)
     assert caught.value.reason is Reason.TOO_BIG
 
 
 @pytest.mark.parametrize("change", [append, rewrite, replace])
-@pytest.mark.parametrize("step", [2, 3])
+@pytest.mark.parametrize("look", [1, 2])
 async def test_one_change_is_read_over(
-    tmp_path: Path, step: int, change: Callable[[Path], None]
+    tmp_path: Path, meddle: Meddle, look: int, change: Callable[[Path], None]
 ) -> None:
     """Whenever the change comes, what is given is the file after it."""
     path = tmp_path / "a"
     path.write_bytes(b"old" * 100)
-    meddler = Meddler(functools.partial(change, path), {step})
-    asyncio.get_running_loop().set_default_executor(meddler)
+    meddle(functools.partial(change, path), {look})
     assert await read(str(path), BIG) == path.read_bytes()
     assert b"new" in path.read_bytes()
 
 
 @pytest.mark.parametrize("change", [append, rewrite, replace])
-@pytest.mark.parametrize("step", [2, 3])
+@pytest.mark.parametrize("look", [1, 2])
 async def test_a_second_change_is_an_error(
-    tmp_path: Path, step: int, change: Callable[[Path], None]
+    tmp_path: Path, meddle: Meddle, look: int, change: Callable[[Path], None]
 ) -> None:
     """A file that does not rest is given up after two attempts."""
     path = tmp_path / "a"
     path.write_bytes(b"old" * 100)
-    meddler = Meddler(functools.partial(change, path), range(step, 100))
-    asyncio.get_running_loop().set_default_executor(meddler)
+    meddle(functools.partial(change, path), range(look, 100))
     with pytest.raises(DocumentError, match="twice") as caught:
         await read(str(path), BIG)
     assert caught.value.reason is Reason.CHANGED
 
 
 @pytest.mark.timeout(20)
-async def test_a_fifo_that_comes_just_before_the_opening_does_not_block(tmp_path: Path) -> None:
+async def test_a_fifo_that_comes_just_before_the_opening_does_not_block(
+    tmp_path: Path, meddle: Meddle
+) -> None:
     """Looking first is not enough: it is opened so that it can't wait."""
     path = tmp_path / "a"
     path.write_bytes(b"text")
@@ -230,17 +189,19 @@ async def test_a_fifo_that_comes_just_before_the_opening_does_not_block(tmp_path
         path.unlink()
         os.mkfifo(path)
 
-    asyncio.get_running_loop().set_default_executor(Meddler(become_fifo, {2}))
+    meddle(become_fifo, {1})
     with pytest.raises(DocumentError, match="FIFO") as caught:
         await read(str(path), BIG)
     assert caught.value.reason is Reason.SPECIAL_FILE
 
 
-async def test_a_file_that_vanishes_after_it_was_read_is_an_error(tmp_path: Path) -> None:
+async def test_a_file_that_vanishes_while_it_is_read_is_an_error(
+    tmp_path: Path, meddle: Meddle
+) -> None:
     """Who deletes a document doesn't want it to be found."""
     path = tmp_path / "a"
     path.write_bytes(b"text")
-    asyncio.get_running_loop().set_default_executor(Meddler(path.unlink, {3}))
+    meddle(path.unlink, {2})
     with pytest.raises(DocumentError) as caught:
         await read(str(path), BIG)
     assert caught.value.reason is Reason.VANISHED

@@ -1,0 +1,1 @@
+"""Drafts documents by as many processes as the machine has cores."""
