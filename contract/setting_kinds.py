@@ -34,6 +34,16 @@ def _redis_url(url: SecretStr) -> SecretStr:
     return url
 
 
+def _cache_url(url: SecretStr) -> SecretStr:
+    if _scheme(url.get_secret_value()) != "file":
+        return _redis_url(url)
+    parts = urlsplit(url.get_secret_value())
+    named = parts.path.startswith("/") and parts.path.strip("/")
+    if not named or parts.netloc or parts.query or parts.fragment:
+        raise ValueError("a file is named by its whole path: file:///path/to/cache.sqlite")
+    return url
+
+
 def _broker_url(url: SecretStr) -> SecretStr:
     if not _scheme(url.get_secret_value()):
         raise ValueError("must be a URL, as amqp://host or redis://host")
@@ -48,5 +58,6 @@ def _http_url(url: str) -> str:
 
 CollectionName = Annotated[str, AfterValidator(_collection)]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
+CacheUrl = Annotated[SecretStr, AfterValidator(_cache_url)]
 BrokerUrl = Annotated[SecretStr, AfterValidator(_broker_url)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]

@@ -24,6 +24,7 @@ from pydantic import (
 from contract.errors import SettingsError
 from contract.setting_kinds import (
     BrokerUrl,
+    CacheUrl,
     CollectionName,
     HttpUrl,
     Port,
@@ -111,6 +112,13 @@ class Settings(BaseModel):
     embedding_threads: Positive = Field(2, description="threads of the local model, a process")
     embedding_price: Annotated[float, Field(ge=0)] | None = Field(
         None, description="US dollars per million tokens, for `--dry-run`; unset: list prices"
+    )
+    embedding_cache_url: CacheUrl | None = Field(
+        None,
+        description="keeps vectors: `redis://...`, or `file:///path/cache.sqlite`; unset: none",
+    )
+    embedding_cache_bytes: Annotated[int, Field(ge=1024 * 1024)] = Field(
+        1024 * 1024 * 1024, description="bound of a cache file; a Redis has its own `maxmemory`"
     )
     model_folder: Path | None = Field(
         None, description="where the rebuilt local model is kept; unset: the user's cache"

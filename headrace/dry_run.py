@@ -17,7 +17,7 @@ from contract.settings import Settings
 from contract.wordpiece import wordpiece
 from headrace.forecast import Forecast, Named
 from headrace.namesakes import refuse_namesakes
-from headrace.prices import price_of
+from headrace.prices import cost_usd, price_of
 from headrace.summary import left_of
 from producers.deleting import Deletions, Guard, losses
 from producers.document import Omission, printable
@@ -32,7 +32,6 @@ from producers.tally import Tally
 NAMED = 1_000
 """How many documents of each fate are named; all are counted."""
 
-_MILLION = 1_000_000
 _EVERY_LISTING = 2**53
 """A number that no listing reaches: whatever the ledger knows is unseen by it."""
 
@@ -117,7 +116,6 @@ class DryRun:
             async for group in groups:
                 await self._look_at(group, pool)
         guard = await self._look_for_gone()
-        price = price_of(self._settings)
         outcomes = self._tally.outcomes
         return Forecast(
             source=self._source.name,
@@ -134,7 +132,7 @@ class DryRun:
             guard=guard,
             chunks=self._chunks,
             tokens=self._tokens,
-            cost_usd=None if price is None else round(self._tokens * price / _MILLION, 6),
+            cost_usd=cost_usd(self._tokens, price_of(self._settings)),
             seconds=round(time.monotonic() - begun, 3),
             documents=tuple(self._named),
             left_out=left_of(self._tally),

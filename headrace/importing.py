@@ -23,6 +23,7 @@ from contract.queue import make_app
 from contract.tasks import end
 from headrace.checks import flush_collection, prepare_collection
 from headrace.namesakes import refuse_namesakes
+from headrace.prices import price_of
 from headrace.progress import Progress
 from headrace.session import Session, require_servers
 from headrace.summary import Summary, summarise
@@ -206,7 +207,8 @@ class Import:
         state = "detached" if self._options.detach else "done"
         seconds = time.monotonic() - begun
         letters = await watch.patiently(self._letters(redis, jobs))
-        return summarise(jobs[0], letters, production.tally, seconds, state)
+        price = price_of(self._settings)
+        return summarise(jobs[0], letters, production.tally, seconds, state, price)
 
     async def _letters(self, redis: Redis, jobs: Sequence[Job]) -> list[DeadLetter]:
         """Read what became of documents that workers could not ingest, without their texts."""

@@ -12,6 +12,14 @@ LIST_PRICES: Final = {
 """US dollars per million tokens at OpenAI itself, as it announced them on 25 January 2024."""
 
 
+_MILLION = 1_000_000
+
+
+def cost_usd(tokens: int, price: float | None) -> float | None:
+    """Give US dollars for tokens at a price a million, or None when that is not known."""
+    return None if price is None else round(tokens * price / _MILLION, 6)
+
+
 def price_of(settings: Settings) -> float | None:
     """Give US dollars per million tokens, or None when they are not known."""
     if settings.embedding_price is not None:

@@ -15,6 +15,7 @@ from contract.ledger.ledger import Ledger
 from contract.ledger.letters import Letters
 from contract.ledger.records import Totals
 from contract.presence import Trouble, present_workers, troubles_of
+from headrace.prices import cost_usd
 
 LOOKED_AT_JOBS = 200
 """Of each collection, to find those that are paused."""
@@ -79,8 +80,8 @@ async def read_status(redis: Redis, *, jobs: int, is_broker: bool = True) -> Sta
     )
 
 
-def job_as_dict(job: Job, now_ms: int) -> dict[str, Any]:
-    """Give a job's fields, for JSON."""
+def job_as_dict(job: Job, now_ms: int, price: float | None = None) -> dict[str, Any]:
+    """Give a job's fields, for JSON; the price is in US dollars per million tokens, if known."""
     return {
         "id": job.id,
         "collection": job.collection,
@@ -90,11 +91,12 @@ def job_as_dict(job: Job, now_ms: int) -> dict[str, Any]:
         "finished_ms": job.finished_ms,
         "trouble": job.trouble,
         "counts": dict(sorted(job.counts.items())),
+        "usd_saved": cost_usd(job.count("tokens_saved"), price),
     }
 
 
-def status_as_dict(status: Status) -> dict[str, Any]:
-    """Give the status, for JSON."""
+def status_as_dict(status: Status, price: float | None = None) -> dict[str, Any]:
+    """Give the status, for JSON; the price is in US dollars per million tokens, if known."""
     return {
         "running": True,
         "workers": list(status.workers),
@@ -109,7 +111,7 @@ def status_as_dict(status: Status) -> dict[str, Any]:
                 "unfinished": asdict(item.unfinished),
                 "dead_letters": item.dead_letters,
                 "clearing": list(item.clearing),
-                "jobs": [job_as_dict(job, status.now_ms) for job in item.jobs],
+                "jobs": [job_as_dict(job, status.now_ms, price) for job in item.jobs],
             }
             for item in status.collections
         ],

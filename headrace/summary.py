@@ -7,6 +7,8 @@ from typing import Any
 
 from contract.ledger.jobs import Job
 from contract.ledger.records import DeadLetter
+from headrace.prices import cost_usd
+from headrace.savings import savings_text
 from producers.tally import Tally
 
 NAMED_OMISSIONS = 20
@@ -49,6 +51,12 @@ class Summary:
     reused: int
     """Of the chunks, those whose vectors were there already."""
     tokens: int
+    cached: int
+    """Of the chunks, those whose vectors came from the embedding cache."""
+    tokens_saved: int
+    """What these had cost when they were made, as far as the endpoint told."""
+    usd_saved: float | None
+    """For these tokens; None when no price is known."""
     seconds: float
     chunks_per_second: float
     left_out: tuple[Left, ...]
@@ -64,7 +72,12 @@ class Summary:
 
 
 def summarise(
-    own: Job, letters: Sequence[DeadLetter], tally: Tally, seconds: float, state: str
+    own: Job,
+    letters: Sequence[DeadLetter],
+    tally: Tally,
+    seconds: float,
+    state: str,
+    price: float | None = None,
 ) -> Summary:
     """Add up what a job did.
 
@@ -75,6 +88,7 @@ def summarise(
         tally: what its producer saw.
         seconds: how long it took.
         state: how it ended.
+        price: US dollars per million tokens, if known.
     """
     counters = tally.counters()
     dead = [Left(letter.key, letter.reason, letter.message, failed=True) for letter in letters]
@@ -96,6 +110,9 @@ def summarise(
         chunks=chunks,
         reused=own.count("chunks_reused"),
         tokens=own.count("tokens"),
+        cached=own.count("chunks_cached"),
+        tokens_saved=own.count("tokens_saved"),
+        usd_saved=cost_usd(own.count("tokens_saved"), price),
         seconds=round(seconds, 3),
         chunks_per_second=round(chunks / seconds, 1) if seconds > 0 else 0.0,
         left_out=(*left_of(tally), *dead),
@@ -123,6 +140,9 @@ def text_of(summary: Summary) -> str:
         + (f", {summary.tokens} tokens" if summary.tokens else "")
         + f", in {summary.seconds:.1f} s ({summary.chunks_per_second:.0f} chunks/s)",
     ]
+    saved = savings_text(summary.cached, summary.tokens_saved, summary.usd_saved)
+    if saved:
+        lines.append(f"  cache      {saved}")
     if summary.kept:
         lines.append(f"  kept       {summary.kept} documents that are gone from the source")
     if summary.incomplete:

@@ -21,6 +21,7 @@ from worker.breaker import Dependency
 from worker.canaries import make_breakers
 from worker.embedding.budget import Budget
 from worker.embedding.build import make_embedder
+from worker.embedding.cached import with_cache
 from worker.embedding.rate_headers import advertised
 from worker.eraser import Erasers
 from worker.halts import keep_heeding
@@ -112,7 +113,8 @@ async def compose(
         worker_id=identity,
         ledger_of=_ledgers(settings, redis),
         store_of=shared_stores(settings, stores, metrics.requests).get,
-        embedder=embedder,
+        # The breakers' canaries go past the cache: they ask whether the endpoint is there.
+        embedder=await with_cache(settings, embedder, clients),
         retrier=Retrier(RetryPolicy(), breakers),
         limits=Limits(settings.lease_seconds, settings.batch_timeout_seconds),
         solitude=Solitude(),

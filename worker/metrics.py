@@ -46,6 +46,11 @@ class Metrics:
             "chunks_reused", "Chunks written whose vectors were read back instead of made."
         )
         self.tokens = counter("embedding_tokens", "Tokens embedded.")
+        self.cache_hits = counter("embedding_cache_hits", "Texts found in the embedding cache.")
+        self.cache_misses = counter("embedding_cache_misses", "Texts not found in it.")
+        self.tokens_saved = counter(
+            "embedding_tokens_saved", "Tokens that texts found there had cost, as far as is known."
+        )
         self.text_bytes = counter("text_bytes", "Text written, in bytes of UTF-8.")
         self.batches = counter("batches", "Batches by how they ended.", "outcome")
         self.isolated = counter(
@@ -102,6 +107,9 @@ class Metrics:
         self.isolated.inc(ingested.isolated)
         self.documents.inc(ingested.documents)
         self.tokens.inc(ingested.tokens)
+        self.cache_hits.inc(ingested.cache_hits)
+        self.cache_misses.inc(ingested.cache_misses)
+        self.tokens_saved.inc(ingested.tokens_saved)
         self.text_bytes.inc(ingested.text_bytes)
         if ingested.outcome is Outcome.FINISHED:
             self.chunks.inc(ingested.chunks)

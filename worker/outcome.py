@@ -51,6 +51,10 @@ class Ingested:
     isolated: bool = False
     """Whether workers had died of it before, so that it was run alone or split."""
     tokens: int = 0
+    cache_hits: int = 0
+    """Texts whose vectors came from the cache."""
+    cache_misses: int = 0
+    tokens_saved: int = 0
     text_bytes: int = 0
     seconds: Mapping[Stage, float] = field(default_factory=dict)
     retries: Mapping[tuple[Stage, str], int] = field(default_factory=dict)

@@ -85,6 +85,10 @@ class Work:
         self._tokens = 0
         self._written = 0
         self._reused = 0
+        self._hits: set[str] = set()
+        self._misses = 0
+        self._cached = 0
+        self._tokens_saved = 0
         self._committed = 0
 
     async def run(self) -> Ingested:
@@ -163,6 +167,9 @@ class Work:
                 Stage.EMBED, lambda: self._tools.embedder.embed(texts, urgent=self._urgent)
             )
             self._tokens += embedded.tokens or 0
+            self._hits |= embedded.hits
+            self._misses += embedded.misses
+            self._tokens_saved += embedded.tokens_saved
             vectors.update(zip(texts, embedded.vectors, strict=True))
 
         texts = dict.fromkeys(chunk.text for _, part in live for chunk in part.chunks)
@@ -199,12 +206,21 @@ class Work:
             if place not in self._deaths:
                 self._written += len(part.chunks)
                 self._reused += sum(chunk.text in found for chunk in part.chunks)
+                self._cached += sum(chunk.text in self._hits for chunk in part.chunks)
 
     async def _finish(self, store: Store) -> None:
         """Settle the parts, then commit and strike the batch off."""
         settlement = Settlement(self.ledger, store, self._calls, self.claim, self.batch)
         marks, verdicts = await settlement.settle(self._deaths)
-        finish = Finish(marks, verdicts, self._written, self._tokens, self._reused)
+        finish = Finish(
+            marks,
+            verdicts,
+            self._written,
+            self._tokens,
+            self._reused,
+            self._cached,
+            self._tokens_saved,
+        )
         self.lease.let_go()
         with self._calls.watch.measured(Stage.COMMIT):
             struck = await self.ledger.finish(self.claim.batch_id, self.batch.job, finish)
@@ -223,6 +239,9 @@ class Work:
             dead=tuple(type(death.error).__name__ for death in self._deaths.values()),
             isolated=isolated,
             tokens=self._tokens,
+            cache_hits=len(self._hits),
+            cache_misses=self._misses,
+            tokens_saved=self._tokens_saved,
             text_bytes=sum(len(chunk.text.encode()) for part in parts for chunk in part.chunks),
             seconds=self._calls.watch.seconds,
             retries=self._calls.watch.retries,

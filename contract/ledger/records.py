@@ -242,6 +242,10 @@ class Finish:
     tokens: int
     chunks_reused: int = 0
     """Of those written, the ones whose vectors were read back instead of made."""
+    chunks_cached: int = 0
+    """Likewise, the ones whose vectors came from the embedding cache."""
+    tokens_saved: int = 0
+    """What these had cost, as far as the endpoint told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from contract.settings import Settings, load_settings
 from headrace.cli.exit_code import ExitCode
 from headrace.cli.job_line import job_line
 from headrace.cli.output import give, give_json, say
+from headrace.prices import price_of
 from headrace.session import open_session, running_session
 from headrace.status import job_as_dict
 
@@ -40,12 +41,13 @@ def list_command(*, number: int, as_json: bool) -> int:
         found = [job for name in names for job in await Jobs(redis, name).latest(number)]
         return sorted(found, key=lambda job: job.created_ms, reverse=True)[:number]
 
-    jobs = _with_redis(read)
-    now_ms = round(time.time() * 1000)
+    settings = load_settings()
+    jobs = _with_redis(settings, read)
+    now_ms, price = round(time.time() * 1000), price_of(settings)
     if as_json:
-        give_json([job_as_dict(job, now_ms) for job in jobs])
+        give_json([job_as_dict(job, now_ms, price) for job in jobs])
     else:
-        give("\n".join(job_line(job, now_ms) for job in jobs) or "no jobs yet")
+        give("\n".join(job_line(job, now_ms, price) for job in jobs) or "no jobs yet")
     return ExitCode.DONE
 
 
@@ -54,15 +56,16 @@ def list_command(*, number: int, as_json: bool) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def show_command(*, job_id: str, as_json: bool) -> int:
     """Show all counters of one job."""
-    job = _with_redis(lambda redis: find_job(redis, job_id))
+    settings = load_settings()
+    job = _with_redis(settings, lambda redis: find_job(redis, job_id))
     if job is None:
         raise UsageError(f"there is no job {job_id!r}; `headrace jobs list` names them")
-    now_ms = round(time.time() * 1000)
-    shown = job_as_dict(job, now_ms)
+    now_ms, price = round(time.time() * 1000), price_of(settings)
+    shown = job_as_dict(job, now_ms, price)
     if as_json:
         give_json(shown)
         return ExitCode.DONE
-    give(job_line(job, now_ms))
+    give(job_line(job, now_ms, price))
     for name, value in shown["counts"].items():
         give(f"  {name:<24} {value}")
     if job.trouble:
@@ -110,7 +113,8 @@ def cancel_command(*, job_id: str, as_json: bool) -> int:
 
 def _told(controlled: "Controlled", line: str, *, as_json: bool) -> int:
     if as_json:
-        give_json(job_as_dict(controlled.job, round(time.time() * 1000)))
+        now_ms, price = round(time.time() * 1000), price_of(load_settings())
+        give_json(job_as_dict(controlled.job, now_ms, price))
     else:
         give(line)
     if controlled.held_batches:
@@ -141,8 +145,8 @@ def _control(command: "Callable[[Control], Awaitable[Controlled]]") -> "Controll
         return asyncio.run(give_command(session.settings))
 
 
-def _with_redis(read: Callable[[Redis], Awaitable[T]]) -> T:
-    with open_session(load_settings(), say) as session:
+def _with_redis(settings: Settings, read: Callable[[Redis], Awaitable[T]]) -> T:
+    with open_session(settings, say) as session:
         return asyncio.run(_read(session.settings, read))
 
 

@@ -9,6 +9,7 @@ from contract.settings import Settings, load_settings
 from headrace.cli.exit_code import ExitCode
 from headrace.cli.job_line import job_line
 from headrace.cli.output import give, give_json
+from headrace.prices import price_of
 from headrace.session import running_session
 from headrace.status import Status, read_status, status_as_dict
 
@@ -31,9 +32,9 @@ def status_command(*, as_json: bool) -> int:
         return ExitCode.DONE
     status = asyncio.run(_read(session.settings))
     if as_json:
-        give_json(status_as_dict(status))
+        give_json(status_as_dict(status, price_of(settings)))
     else:
-        give("\n".join(_lines(status)))
+        give("\n".join(_lines(status, price_of(settings))))
     return ExitCode.DONE
 
 
@@ -47,7 +48,7 @@ async def _read(settings: Settings) -> Status:
         await redis.aclose()
 
 
-def _lines(status: Status) -> list[str]:
+def _lines(status: Status, price: float | None) -> list[str]:
     lines = [f"{len(status.workers)} workers"]
     for worker, troubles in status.troubles.items():
         for trouble in troubles:
@@ -65,7 +66,7 @@ def _lines(status: Status) -> list[str]:
         )
         lines += [f"  {job}: cancelled, being cleared up" for job in item.clearing]
         for job in item.jobs:
-            lines.append(f"  {job_line(job, status.now_ms)}")
+            lines.append(f"  {job_line(job, status.now_ms, price)}")
             if job.trouble and not job.drained:
                 lines.append(f"    waiting: {job.trouble}")
     return lines

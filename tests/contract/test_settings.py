@@ -14,7 +14,7 @@ from contract.errors import SettingsError
 from contract.settings import CONFIG_FILE, CONFIG_VARIABLE, Settings, address, load_settings
 
 SECRET = "sesame-4711"  # noqa: S105 - no real one
-SECRETS = ("redis_url", "broker_url", "milvus_token", "embedding_api_key")
+SECRETS = ("redis_url", "broker_url", "milvus_token", "embedding_api_key", "embedding_cache_url")
 
 
 def problems(*args: Any, **overrides: Any) -> tuple[str, ...]:
@@ -87,6 +87,17 @@ def test_settings_that_do_not_fit_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "url", ["file://cache.sqlite", "file:cache.sqlite", "file:///", "file:///a?b", "http://a", "/a"]
+)
+def test_a_cache_is_a_redis_or_a_whole_path(tmp_path: Path, url: str) -> None:
+    """A path that is not whole would mean another file in each folder."""
+    (problem,) = problems({"HEADRACE_EMBEDDING_CACHE_URL": url}, tmp_path)
+    assert problem.startswith("HEADRACE_EMBEDDING_CACHE_URL: ")
+    for right in ("file:///var/cache/it.sqlite", "redis://a", "rediss://a", "unix:///a"):
+        assert load_settings({}, tmp_path, embedding_cache_url=right).embedding_cache_url
+
+
+@pytest.mark.parametrize(
     ("name", "wrong"),
     [
         ("redis_url", f"http://:{SECRET}@host"),
@@ -95,6 +106,8 @@ def test_settings_that_do_not_fit_together(tmp_path: Path) -> None:
         ("redis_url", f"redis://:{SECRET}/x@host/0"),
         ("broker_url", f"amqp://:{SECRET}/x@host/0"),
         ("broker_url", SECRET),
+        ("embedding_cache_url", f"memcached://:{SECRET}@host"),
+        ("embedding_cache_url", f"file://{SECRET}"),
         ("milvus_uri", f"grpc://root:{SECRET}@host"),
         ("embedding_base_url", f"ftp://root:{SECRET}@host"),
         ("colour", SECRET),
@@ -118,6 +131,7 @@ def with_secrets(tmp_path: Path) -> Settings:
         {"HEADRACE_BROKER_URL": f"amqp://:{SECRET}@host", "OPENAI_API_KEY": SECRET},
         tmp_path,
         redis_url=f"redis://:{SECRET}@host/0",
+        embedding_cache_url=f"redis://:{SECRET}@cache/0",
         milvus_token=f"root:{SECRET}",
     )
 

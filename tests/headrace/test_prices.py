@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from contract.settings import load_settings
-from headrace.prices import price_of
+from headrace.prices import cost_usd, price_of
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,10 @@ from headrace.prices import price_of
 def test_price(settings: dict[str, Any], price: float | None) -> None:
     """The setting counts first; what runs here is free; elsewhere nobody knows."""
     assert price_of(load_settings({}, **settings)) == price
+
+
+def test_cost() -> None:
+    """A price is for a million tokens; without one there is no cost."""
+    assert cost_usd(1_500_000, 0.02) == 0.03
+    assert cost_usd(10, 0.0) == 0.0
+    assert cost_usd(10, None) is None

@@ -50,7 +50,8 @@ async def test_every_collection_with_its_newest_jobs(redis: Redis) -> None:
     for collection in ("b", "a"):
         jobs = Jobs(redis, collection)
         created = [await jobs.create("docs") for _ in range(3)]
-        await jobs.seal(created[0], {"documents_listed": 7})
+        counts = {"documents_listed": 7, "tokens_saved": 500_000}
+        await jobs.seal(created[0], counts)
     await Letters(redis, "a").bury([_letter("x"), _letter("y")])
     status = await read_status(redis, jobs=2)
     await redis.zadd(KEY, {"host:1:aa:": status.now_ms, "host:2:bb:": status.now_ms - 60_000})
@@ -58,11 +59,12 @@ async def test_every_collection_with_its_newest_jobs(redis: Redis) -> None:
     assert status.workers == ("host:1:aa:",), "a worker silent for a minute is gone"
     assert [item.name for item in status.collections] == ["a", "b"]
     assert [item.dead_letters for item in status.collections] == [2, 0]
-    shown = status_as_dict(status)
+    shown = status_as_dict(status, 0.02)
     orjson.dumps(shown)
     jobs_shown = {job["id"]: job for job in shown["collections"][0]["jobs"]}
     assert jobs_shown[created[0]]["state"] == "done"
     assert jobs_shown[created[0]]["counts"]["documents_listed"] == 7
+    assert jobs_shown[created[0]]["usd_saved"] == 0.01
     assert {job["state"] for job in jobs_shown.values()} == {"done", "listing"}
     limited = await read_status(redis, jobs=2)
     assert [len(item.jobs) for item in limited.collections] == [2, 2]

@@ -1,5 +1,7 @@
 """Promises of the summary of an import."""
 
+from dataclasses import replace
+
 from contract.ledger.jobs import Job
 from contract.ledger.records import DeadLetter, Outcome
 from headrace.summary import NAMED_OMISSIONS, Summary, summarise, text_of
@@ -13,6 +15,8 @@ _COUNTS = {
     "chunks_written": 100,
     "chunks_reused": 60,
     "tokens": 7,
+    "chunks_cached": 30,
+    "tokens_saved": 500_000,
 }
 _JOB = Job("job-1", "shelf", "docs", 0, 0, 1, sealed=True, trouble="", halt="", counts=_COUNTS)
 
@@ -52,6 +56,18 @@ def test_counts_and_rate() -> None:
     assert summary.chunks_per_second == 25.0
     assert not summary.has_dead_letters
     assert summary.as_dict()["left_out"][0]["key"] == "1.md"
+
+
+def test_what_the_cache_saved_is_told() -> None:
+    """Chunks and tokens always, money where there is a price; nothing where nothing was saved."""
+    priced = summarise(_JOB, (), Tally(), 4.0, "done", 0.02)
+    assert (priced.cached, priced.tokens_saved, priced.usd_saved) == (30, 500_000, 0.01)
+    said = "30 from the embedding cache, 500000 tokens saved"
+    assert f"{said}, about $0.0100\n" in f"{text_of(priced)}\n"
+    unpriced = summarise(_JOB, (), Tally(), 4.0, "done")
+    assert unpriced.usd_saved is None
+    assert f"{said}\n" in f"{text_of(unpriced)}\n"
+    assert "cache" not in text_of(summarise(replace(_JOB, counts={}), (), Tally(), 4.0, "done"))
 
 
 def test_unreadable_and_dead_documents_have_failed() -> None:

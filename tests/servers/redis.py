@@ -103,12 +103,15 @@ class RedisServer:
 
 
 @contextlib.contextmanager
-def redis_server(folder: Path, *, appendonly: bool = False) -> Iterator[RedisServer]:
+def redis_server(
+    folder: Path, *, appendonly: bool = False, options: Sequence[str] = ()
+) -> Iterator[RedisServer]:
     """Run a server on a unix socket alone.
 
     Args:
         folder: where its data and, if the path is short enough, its socket lie.
         appendonly: write every change to disk, so that a kill loses nothing.
+        options: more of the command line.
     """
     path = folder / "redis.sock"
     short: Path | None = None
@@ -116,6 +119,7 @@ def redis_server(folder: Path, *, appendonly: bool = False) -> Iterator[RedisSer
         short = Path(tempfile.mkdtemp(prefix="hr-"))
         path = short / "redis.sock"
     command = [*_command(folder, appendonly=appendonly), "--port", "0", "--unixsocket", str(path)]
+    command += options
     server = RedisServer(f"unix://{quote(str(path))}?db=0", str(path), command)
     try:
         with _running(server):

@@ -12,6 +12,7 @@ from contract.errors import TransientError
 from contract.lane import Lane
 from tests.worker.mill import Mill
 from tests.worker.shop import Shop
+from worker.embedding.embedder import Embedder
 from worker.ingest import Ingester, Limits
 from worker.outcome import Outcome
 from worker.retrier import Retrier
@@ -38,6 +39,7 @@ class Rig:
         lanes: in which they were.
         opening_error: why the store can't be opened.
         retrier: of the ingesters that are made from now on.
+        embedder: likewise.
     """
 
     def __init__(self, shop: Shop, stores: Stores, mill: Mill) -> None:
@@ -45,6 +47,7 @@ class Rig:
         self.shop = shop
         self.stores = stores
         self.mill = mill
+        self.embedder: Embedder = mill
         self.seconds = 0.0
         self.before: defaultdict[str, list[Hook]] = defaultdict(list)
         self.after: defaultdict[str, list[Hook]] = defaultdict(list)
@@ -61,7 +64,7 @@ class Rig:
             worker_id=worker_id,
             ledger_of=lambda _: self.shop.ledger,
             store_of=self.store_of,
-            embedder=self.mill,
+            embedder=self.embedder,
             retrier=self.retrier,
             limits=Limits(lease_seconds, timeout),
             solitude=self.solitude,

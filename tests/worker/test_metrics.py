@@ -87,6 +87,9 @@ def test_a_finished_batch_is_counted() -> None:
             isolated=True,
             dead=("StoreRejectedError",),
             tokens=40,
+            cache_hits=6,
+            cache_misses=5,
+            tokens_saved=30,
             text_bytes=500,
             seconds={Stage.EMBED: 0.2},
             retries={(Stage.EMBED, "ThrottledError"): 4},
@@ -97,6 +100,9 @@ def test_a_finished_batch_is_counted() -> None:
     assert value(made, "headrace_batches_isolated_total") == 1
     assert value(made, "headrace_documents_total") == 2
     assert value(made, "headrace_embedding_tokens_total") == 40
+    assert value(made, "headrace_embedding_cache_hits_total") == 6
+    assert value(made, "headrace_embedding_cache_misses_total") == 5
+    assert value(made, "headrace_embedding_tokens_saved_total") == 30
     assert value(made, "headrace_text_bytes_total") == 500
     assert value(made, "headrace_batches_total", outcome="finished") == 1
     assert value(made, "headrace_dead_parts_total", reason="StoreRejectedError") == 1

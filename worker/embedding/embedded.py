@@ -13,10 +13,16 @@ class Embedded:
     Attributes:
         vectors: shape (texts, dimensions), all finite.
         tokens: tokens that the endpoint counted, or None if it does not tell.
+        hits: texts whose vectors came from the cache.
+        misses: how many other texts the cache was asked for.
+        tokens_saved: what the hits cost when they were made, as far as the endpoint told.
     """
 
     vectors: NDArray[np.float32]
     tokens: int | None
+    hits: frozenset[str] = frozenset()
+    misses: int = 0
+    tokens_saved: int = 0
 
     def __getitem__(self, which: slice) -> "Embedded":
         """Give those of some of the texts, with their share of the tokens.

@@ -3,14 +3,15 @@
 -- KEYS: batch, waiting, leased, totals, job, dead letters, graves, twins, then a document for
 --       each part
 -- ARGV: batch id, chunks written, tokens, chunks reused, document key prefix, source key prefix,
---       open key prefix, job key prefix, quarantine in ms, then for each part version, verdict
+--       open key prefix, job key prefix, quarantine in ms, chunks from the cache, tokens saved,
+--       then for each part version, verdict
 -- Returns 1, or 0 when the batch had been struck off before
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 local due = now_ms() + tonumber(ARGV[9])
 local committed, withdrawn = 0, 0
 for part = 1, #KEYS - 8 do
   local document = KEYS[part + 8]
-  local version, verdict = ARGV[2 * part + 8], ARGV[2 * part + 9]
+  local version, verdict = ARGV[2 * part + 10], ARGV[2 * part + 11]
   local id = string.sub(document, #ARGV[5] + 1)
   local state = redis.call('HMGET', document, 'wanted', 'committed', 'withdrawn', 'older',
     'count', 'job')
@@ -33,5 +34,6 @@ for part = 1, #KEYS - 8 do
 end
 strike_off(KEYS[1], ARGV[1], KEYS[2], KEYS[3], KEYS[4], ARGV[8])
 count(KEYS[5], 'chunks_written', ARGV[2], 'chunks_reused', ARGV[4], 'tokens', ARGV[3],
+  'chunks_cached', ARGV[10], 'tokens_saved', ARGV[11],
   'documents_committed', committed, 'documents_failed', withdrawn)
 return 1
