@@ -79,7 +79,6 @@ class Work:
         self.is_under_way = False
         """Whether the store was there: before that nothing can be the batch's own fault."""
         self._tools = tools
-        self._urgent = False
         self._calls = calls
         self._deaths: dict[int, Death] = {}  # by the part's place in the batch
         self._tokens = 0
@@ -164,7 +163,7 @@ class Work:
 
         async def embed(texts: Sequence[str]) -> None:
             embedded = await self._calls.make(
-                Stage.EMBED, lambda: self._tools.embedder.embed(texts, urgent=self._urgent)
+                Stage.EMBED, lambda: self._tools.embedder.embed(texts, urgent=self.batch.is_live)
             )
             self._tokens += embedded.tokens or 0
             self._hits |= embedded.hits
@@ -195,7 +194,9 @@ class Work:
             matrix = np.stack([vectors[row.document.page_content] for row in rows])
             await self._calls.make(
                 Stage.WRITE,
-                lambda: store.upsert(rows, matrix, check=self.lease.check, urgent=self._urgent),
+                lambda: store.upsert(
+                    rows, matrix, check=self.lease.check, urgent=self.batch.is_live
+                ),
             )
 
         for (place, ordinal, _), error in await isolate(rows, upsert, self._calls.blames):
