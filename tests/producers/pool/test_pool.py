@@ -41,7 +41,7 @@ async def _up(busy: Pool, source: Deeds) -> None:
     work = assignments(source)
     async with asyncio.timeout(PATIENCE_SECONDS):
         while _pids(await busy.draft(work)) == {os.getpid()}:  # noqa: ASYNC110
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.02)  # a process that begins needs a turn
 
 
 def _pids(drafted: Drafted) -> set[object]:
