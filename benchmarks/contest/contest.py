@@ -84,7 +84,10 @@ def compare(settings: Settings, plan: Plan, say: Say) -> Report:
             dimensions=plan.dimensions,
             latency_seconds=plan.latency_seconds,
         )
-        ours = with_choices(settings, options, scratch / "data")
+        ours = with_choices(settings, options, scratch / "data").model_copy(
+            # Every round embeds every chunk, by every way.
+            update={"embedding_cache_url": None}
+        )
         with running_servers(ours, plan.milvus, scratch, say) as session:
             return asyncio.run(_compare(session, options, plan, scratch, say))
 
