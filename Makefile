@@ -28,7 +28,7 @@ test: $(READY) ## the tests that take seconds
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not corpus"
 
 slow: $(READY) ## the tests that take minutes: real Milvus server, kills, outages
-	$(BIN)/python -m pytest -n 3 --dist loadgroup -m "slow or corpus"
+	$(BIN)/python -m pytest -n 4 --dist loadgroup -m "slow or corpus"
 
 lint: $(READY) ## formatting and lint
 	$(BIN)/ruff format --check .
