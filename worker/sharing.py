@@ -10,7 +10,7 @@ from worker.embedding.build import LOCAL, OPENAI
 from worker.embedding.embedder import Embedder
 from worker.embedding.joined import JoinedEmbedder, Manners
 from worker.embedding.overlong import Overlong
-from worker.embedding.tokens import OPENAI_MAX_TOKENS, OPENAI_MODELS, counter
+from worker.embedding.tokens import OPENAI_MAX_TOKENS, ByBytes, Cl100k, knows
 from worker.joined_store import JoinedStore, JoinedStores
 from worker.request_metrics import Requests
 from worker.store import MilvusStore
@@ -24,7 +24,14 @@ def account(settings: Settings) -> str:
     """Name who shares a budget: those who ask the same endpoint for the same model by one key."""
     key = settings.embedding_api_key
     secret = key.get_secret_value() if key is not None else ""
-    return "\n".join((settings.embedding_base_url or OPENAI, settings.embedding_model, secret))
+    return "\n".join(
+        (
+            settings.embedding_provider,
+            settings.embedding_base_url or "",
+            settings.embedding_model,
+            secret,
+        )
+    )
 
 
 def budget_rates(settings: Settings) -> Rates:
@@ -43,16 +50,17 @@ def shared_embedder(
     """
     if settings.embedding_provider == LOCAL:
         return model
-    known = OPENAI_MAX_TOKENS if settings.embedding_model.startswith(OPENAI_MODELS) else None
+    # The name of the model says nothing about a class of the user's own.
+    known = settings.embedding_provider == OPENAI and knows(settings.embedding_model)
     bounds = Bounds(
         settings.embedding_max_inputs,
         settings.embedding_max_request_tokens,
         settings.embedding_max_request_bytes,
     )
     overlong = Overlong(
-        settings.embedding_max_chunk_tokens or known,
+        settings.embedding_max_chunk_tokens or (OPENAI_MAX_TOKENS if known else None),
         settings.overlong_chunks,
-        counter(settings.embedding_model),
+        Cl100k() if known else ByBytes(),
     )
     # No text has more tokens than bytes.
     weight = min(settings.embedding_max_request_bytes, settings.embedding_max_request_tokens)

@@ -132,7 +132,7 @@ async def test_at_the_gate_a_request_takes_what_comes_meanwhile(far: Far) -> Non
     await far.sent(1)
     for item in (2, 3, 4):
         calls.append(asyncio.create_task(joined.call([item])))
-        await asyncio.sleep(0.002)
+        await asyncio.sleep(0)
     far.open.set()
     await asyncio.gather(*calls)
     assert far.requests == [[1], [2, 3, 4]]

@@ -11,6 +11,8 @@ from worker.embedding.local import DIMENSIONS, MODEL, REVISION, LocalEmbeddings
 
 LOCAL = "local"
 OPENAI = "openai"
+SPARE_CONNECTIONS = 2
+"""Beyond the gate's limit: for an urgent request, and for a canary."""
 
 Heed: TypeAlias = Callable[[Mapping[str, str]], None]
 
@@ -104,7 +106,7 @@ def make_embedder(settings: Settings, heed: Heed = ignore, *, cuts: bool = True)
         )
         return LocalEmbedder(embeddings)
     if settings.embedding_provider == OPENAI:
-        from worker.embedding.openai import OpenAIEmbedder  # noqa: PLC0415 - takes a second
+        from worker.embedding.openai import OpenAIEmbedder  # noqa: PLC0415 - takes a while
 
         openai = OpenAIEmbedder(
             model=settings.embedding_model,
@@ -112,7 +114,7 @@ def make_embedder(settings: Settings, heed: Heed = ignore, *, cuts: bool = True)
             api_key=settings.embedding_api_key,
             dimensions=settings.embedding_dimensions,
             timeout_seconds=settings.embedding_timeout_seconds,
-            max_connections=settings.embedding_concurrency + 1,
+            max_connections=settings.embedding_concurrency + SPARE_CONNECTIONS,
             heed=heed,
         )
         return RemoteEmbedder(openai, settings.embedding_model, settings.embedding_dimensions)

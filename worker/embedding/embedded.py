@@ -1,6 +1,8 @@
 """What an embedder gives back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,15 @@ class Embedded:
     hits: frozenset[str] = frozenset()
     misses: int = 0
     tokens_saved: int = 0
+
+    @classmethod
+    def joined(cls, parts: Sequence["Embedded"]) -> Self:
+        """Put the vectors of several requests together, at least one; tokens if all tell."""
+        tokens = [part.tokens for part in parts if part.tokens is not None]
+        return cls(
+            vectors=np.concatenate([part.vectors for part in parts]),
+            tokens=sum(tokens) if len(tokens) == len(parts) else None,
+        )
 
     def __getitem__(self, which: slice) -> "Embedded":
         """Give those of some of the texts, with their share of the tokens.

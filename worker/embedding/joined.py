@@ -9,12 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-
 from contract.errors import ThrottledError
 from worker.coalescing import Coalescer, Departure, Joining
 from worker.concurrency import Gate
-from worker.embedding.bounds import Bounds, requests
+from worker.embedding.bounds import Bounds, requests, utf8_bytes
 from worker.embedding.budget import Budget
 from worker.embedding.embedded import Embedded
 from worker.embedding.embedder import Embedder, ModelIdentity
@@ -91,7 +89,7 @@ class JoinedEmbedder:
                 calls = [group.create_task(lane.call(part, _size(part))) for part in parts]
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
-        return _joined([call.result() for call in calls])
+        return Embedded.joined([call.result() for call in calls])
 
     async def identify(self, held: ModelIdentity | None = None) -> ModelIdentity:
         """Tell which model this is."""
@@ -117,12 +115,4 @@ class JoinedEmbedder:
 
 
 def _size(texts: Sequence[str]) -> int:
-    return sum(len(text.encode(errors="surrogatepass")) for text in texts)
-
-
-def _joined(parts: Sequence[Embedded]) -> Embedded:
-    tokens = [part.tokens for part in parts if part.tokens is not None]
-    return Embedded(
-        vectors=np.concatenate([part.vectors for part in parts]),
-        tokens=sum(tokens) if len(tokens) == len(parts) else None,
-    )
+    return sum(map(utf8_bytes, texts))

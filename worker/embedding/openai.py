@@ -114,11 +114,7 @@ class OpenAIEmbedder:
             return parts[0]
         if not parts:
             return Embedded(np.empty((0, self._dimensions or 0), dtype=np.float32), 0)
-        tokens = [part.tokens for part in parts if part.tokens is not None]
-        return Embedded(
-            vectors=np.concatenate([part.vectors for part in parts]),
-            tokens=sum(tokens) if len(tokens) == len(parts) else None,
-        )
+        return Embedded.joined(parts)
 
     async def aclose(self) -> None:
         """Close the connections; the embedder is of no more use."""

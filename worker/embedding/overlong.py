@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from contract.errors import EmbeddingRefusedError
+from worker.embedding.bounds import utf8_bytes
 from worker.embedding.tokens import Counter
 
 Choice = Literal["refuse", "cut"]
@@ -41,7 +42,7 @@ class Overlong:
         return [self._fitted(text, limit) for text in texts]
 
     def _fitted(self, text: str, limit: int) -> str:
-        if len(text.encode(errors="surrogatepass")) <= limit:
+        if utf8_bytes(text) <= limit:
             return text
         tokens = self.counter.count(text)
         if tokens <= limit:

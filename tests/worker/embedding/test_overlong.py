@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from contract.errors import EmbeddingRefusedError
 from worker.embedding.overlong import Overlong
-from worker.embedding.tokens import ByBytes, Cl100k, counter
+from worker.embedding.tokens import ByBytes, Cl100k
 
 SENTENCE = "The miller's weir — 40 ells long — held the stream. "
 
@@ -21,14 +21,14 @@ def test_openai_models_are_counted_by_their_vocabulary(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(socket, "create_connection", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    count = counter("text-embedding-3-small").count
+    count = Cl100k().count
     assert [count(text) for text in ("", "hello world", "tiktoken is great!")] == [0, 2, 6]
     assert count("<|endoftext|>") > 1, "nothing in a text is special"
 
 
 def test_other_models_are_counted_by_bytes() -> None:
     """Rather too many than too few."""
-    assert [counter("bge-m3").count(text) for text in ("", "abc", "abcd", "ß")] == [0, 1, 2, 1]
+    assert [ByBytes().count(text) for text in ("", "abc", "abcd", "ß")] == [0, 1, 2, 1]
 
 
 def test_a_long_text_is_refused_or_cut() -> None:
@@ -48,6 +48,12 @@ def test_without_a_limit_nothing_is_looked_at() -> None:
     """An endpoint whose limit nobody knows says itself what it refuses."""
     texts = ["x" * 1_000_000]
     assert Overlong(None, "refuse", ByBytes()).fitted(texts) is texts
+
+
+def test_half_a_surrogate_pair_is_counted_and_cut() -> None:
+    """It is the endpoint's client that refuses it, not the cutting."""
+    assert ByBytes().count("\ud800" * 2) == 2
+    assert ByBytes().cut("grain \ud800" * 9, 2) == "grain "
 
 
 @given(st.text(max_size=60), st.integers(1, 20))
