@@ -7,7 +7,6 @@ seconds to start and hundreds of MB.
 
 import contextlib
 import select
-import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import grpc
 
+from tests.servers.freezing import freeze, thaw
 from tests.servers.milvus_inside import NOT_ALLOWED
 from tests.servers.redis import free_port, reserved_port
 
@@ -76,10 +76,13 @@ class MilvusLite:
             assert time.monotonic() < deadline, f"no answer within {_LITE_START_SECONDS} s"
             time.sleep(_POLL_SECONDS)
 
-    def send(self, number: signal.Signals) -> None:
-        """Send it a signal (SIGSTOP and SIGCONT make it hang and go on)."""
-        assert self._process is not None, "the server does not run"
-        self._process.send_signal(number)
+    def freeze(self) -> None:
+        """Make it hang, until ``thaw``."""
+        freeze(self.pid)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        thaw(self.pid)
 
     def kill(self) -> None:
         """End it as a crash would; nothing happens when it does not run."""

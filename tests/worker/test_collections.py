@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -217,7 +216,7 @@ async def test_a_server_that_hangs_does_not_hold_the_loop(
         changes = {"milvus_uri": server.uri, "store_timeout_seconds": 0.5}
         settings = settings.model_copy(update=changes)
         client = await asyncio.to_thread(connect, settings)
-        server.send(signal.SIGSTOP)
+        server.freeze()
         begun = time.monotonic()
         making = asyncio.create_task(ensure_collection(client, redis, settings, collection, MODEL))
         longest = 0.0
@@ -229,5 +228,5 @@ async def test_a_server_that_hangs_does_not_hold_the_loop(
             making.result()
         assert time.monotonic() - begun < 5
         assert longest < 0.3
-        server.send(signal.SIGCONT)
+        server.thaw()
         client.close()

@@ -1,7 +1,6 @@
 """Writing to Milvus."""
 
 import asyncio
-import signal
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -319,13 +318,13 @@ async def test_a_server_that_hangs_runs_into_the_time_out(
         hasty_connection = open_connection(hasty)
         store = MilvusStore(hasty_connection, physical, hasty)
         await until_it_works(lambda: store.upsert(rows, vectors(1)))
-        server.send(signal.SIGSTOP)
+        server.freeze()
         for call in every(store):
             begun = time.monotonic()
             with pytest.raises(TransientError):
                 await call()
             assert 0.25 < time.monotonic() - begun < 2
-        server.send(signal.SIGCONT)
+        server.thaw()
         await until_it_works(lambda: store.upsert(rows, vectors(1)))
         await store.close()
         await hasty_connection.aclose()

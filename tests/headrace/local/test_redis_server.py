@@ -19,6 +19,7 @@ from headrace.local.embedded import EmbeddedServer
 from headrace.local.folder import DataFolder
 from headrace.local.redis_server import RedisServer
 from headrace.local.server import ServerProcess
+from tests.servers.freezing import freeze, thaw
 
 _Open = Callable[[], EmbeddedServer]
 
@@ -113,9 +114,9 @@ def test_a_silent_one_is_replaced(folder: DataFolder, opened: _Open) -> None:
         redis.set("a", "1")
     old = _process(folder)
     kind = RedisServer(folder)
-    os.kill(old.pid, signal.SIGSTOP)
+    freeze(old.pid)
     # SIGTERM is held back from a stopped process, so let it go on once it was asked to end.
-    wake = threading.Timer(1.0, os.kill, (old.pid, signal.SIGCONT))
+    wake = threading.Timer(1.0, thaw, (old.pid,))
     wake.start()
     with Redis.from_url(_bring_up(opened())) as redis:
         assert redis.get("a") == b"1"
@@ -128,12 +129,12 @@ def test_a_silent_one_that_others_use_is_left_alone(folder: DataFolder, opened: 
     """Nobody's server is taken away; the newcomer gives up with a reason."""
     _bring_up(opened())
     pid = _process(folder).pid
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid)
     try:
         with pytest.raises(UnreachableError, match="other commands use it"):
             _bring_up(opened(), alone=False)
     finally:
-        os.kill(pid, signal.SIGCONT)
+        thaw(pid)
     assert _process(folder).is_alive(RedisServer(folder).address_of)
 
 
