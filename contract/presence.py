@@ -14,6 +14,8 @@ from contract.settings import Settings
 
 KEY = f"{PREFIX}:workers"
 """A sorted set: workers by the ms of their last sign of life."""
+PRODUCERS_KEY = f"{PREFIX}:producers"
+"""Likewise, producer workers."""
 
 BEAT_SECONDS = 2.0
 GONE_AFTER_SECONDS = 8.0
@@ -37,6 +39,7 @@ async def keep_present(
     worker_id: str,
     settings: Settings,
     troubles: Callable[[], Sequence[Trouble]] = tuple,
+    key: str = KEY,
 ) -> None:
     """Give a sign of life every few seconds until cancelled, then say good-bye.
 
@@ -45,24 +48,25 @@ async def keep_present(
         worker_id: who lives.
         settings: name the address in errors.
         troubles: what this worker waits for now.
+        key: of its kind.
     """
     try:
         while True:
             try:
                 with translated(settings):
-                    await _beat(redis, worker_id, troubles())
+                    await _beat(redis, key, worker_id, troubles())
             except TransientError:
                 pass  # the next beat tells; the sweeper logs the outage
             await asyncio.sleep(BEAT_SECONDS)
     finally:
-        await redis.zrem(KEY, worker_id)
+        await redis.zrem(key, worker_id)
 
 
-async def _beat(redis: Redis, worker_id: str, troubles: Sequence[Trouble]) -> None:
+async def _beat(redis: Redis, key: str, worker_id: str, troubles: Sequence[Trouble]) -> None:
     now = _now_ms()
     pipe = redis.pipeline(transaction=False)
-    pipe.zadd(KEY, {worker_id: now})
-    pipe.zremrangebyscore(KEY, "-inf", now - 60_000)
+    pipe.zadd(key, {worker_id: now})
+    pipe.zremrangebyscore(key, "-inf", now - 60_000)
     if troubles:
         told = msgspec.json.encode(tuple(troubles))
         pipe.set(_trouble_key(worker_id), told, px=round(GONE_AFTER_SECONDS * 1000))
@@ -71,10 +75,10 @@ async def _beat(redis: Redis, worker_id: str, troubles: Sequence[Trouble]) -> No
     await pipe.execute()
 
 
-async def present_workers(redis: Redis) -> list[str]:
+async def present_workers(redis: Redis, key: str = KEY) -> list[str]:
     """Name the workers that showed a sign of life lately, in order."""
     since = _now_ms() - GONE_AFTER_SECONDS * 1000
-    return sorted(text(name) for name in await redis.zrangebyscore(KEY, since, "+inf"))
+    return sorted(text(name) for name in await redis.zrangebyscore(key, since, "+inf"))
 
 
 async def troubles_of(redis: Redis, workers: Sequence[str]) -> dict[str, tuple[Trouble, ...]]:

@@ -5,7 +5,7 @@ few seconds (the sweeper announces the batch again), a second copy of one costs 
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -124,19 +124,23 @@ def announce(
         UnreachableError: the broker can't be reached, or has no room; how many went out is
             unknown, and does not matter: sending again is harmless.
     """
+    send(app, INGEST_TASK, ((collection, batch_id) for batch_id in batch_ids), lane.queue)
+
+
+def send(app: Celery, task: str, arguments: Iterable[Sequence[str]], queue: str) -> None:
+    """Send a message for each list of arguments; blocks, so call it off the event loop.
+
+    Raises:
+        UnreachableError: as :func:`announce`.
+    """
     with (
         _translated(app),
         app.producer_or_acquire() as producer,
         producer.batch(max_size=PUBLISH_TOGETHER),
     ):
-        for batch_id in batch_ids:
+        for args in arguments:
             app.send_task(
-                INGEST_TASK,
-                args=(collection, batch_id),
-                producer=producer,
-                queue=lane.queue,
-                argsrepr="()",
-                kwargsrepr="{}",
+                task, args=args, producer=producer, queue=queue, argsrepr="()", kwargsrepr="{}"
             )
 
 
@@ -161,8 +165,20 @@ def messages_by_lane(app: Celery) -> Mapping[Lane, int]:
         if hasattr(channel, "unacked_key"):
             for message in channel.client.hvals(channel.unacked_key):
                 found = _ROUTING_KEY.search(message)
-                held[Lane.of_queue(found[1].decode() if found else None)] += 1
+                queue = found[1].decode() if found else None
+                if queue is None or queue in QUEUES:
+                    held[Lane.of_queue(queue)] += 1
         return held
+
+
+def messages_in(app: Celery, queue: str) -> int:
+    """Count messages that wait in a queue, without those that are handed out.
+
+    Raises:
+        UnreachableError: the broker can't be reached.
+    """
+    with _translated(app), app.connection_for_read() as connection:
+        return _count(connection.default_channel, queue)
 
 
 def ready_messages(app: Celery) -> Mapping[Lane, int]:

@@ -36,6 +36,7 @@ from contract.setting_kinds import (
 ENVIRONMENT_PREFIX = "HEADRACE_"
 CONFIG_VARIABLE = "HEADRACE_CONFIG"
 CONFIG_FILE = "headrace.toml"
+SCHEDULES_TABLE = "schedules"
 PARENT_VARIABLE = "HEADRACE_PARENT_PID"
 """Set for child processes only: they end when this process has ended."""
 
@@ -136,6 +137,8 @@ class Settings(BaseModel):
     producer_processes: Positive | None = Field(
         None, description="parse and split a large import; unset: one for each core; 1: none"
     )
+
+    run_slots: Positive = Field(2, description="scheduled runs at once, a producer worker")
 
     batch_max_chunks: Annotated[int, Field(gt=0, le=2048)] = Field(128, description="per batch")
     batch_max_bytes: Positive = Field(1024 * 1024, description="text per batch")
@@ -255,15 +258,21 @@ def load_settings(
         raise SettingsError(tuple(_problem(item, origins) for item in error.errors())) from None
 
 
+def config_file(environment: Mapping[str, str], folder: Path) -> Path:
+    """Tell which file settings and declared schedules are read from; it need not exist."""
+    named = environment.get(CONFIG_VARIABLE)
+    return Path(named) if named else folder / CONFIG_FILE
+
+
 def _from_file(variables: Mapping[str, str], folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    named = variables.get(CONFIG_VARIABLE)
-    path = Path(named) if named else folder / CONFIG_FILE
-    if not named and not path.exists():
+    path = config_file(variables, folder)
+    if not variables.get(CONFIG_VARIABLE) and not path.exists():
         return {}, {}
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError((f"{path}: {error}",)) from error
+    values.pop(SCHEDULES_TABLE, None)  # no settings: a scheduler reads them
     return values, {name: f"{name} in {path}" for name in values}
 
 

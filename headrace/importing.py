@@ -30,6 +30,7 @@ from headrace.summary import Summary, summarise
 from headrace.watching import Watch, forgotten, outage_teller
 from headrace.workforce import Workforce
 from producers.deleting import Deletions
+from producers.listing import Listing
 from producers.producer import Producer
 from producers.sources.source import Source
 from producers.tally import Tally
@@ -70,6 +71,8 @@ class ImportOptions:
     """The user named the source, so it may have moved."""
     deletions: Deletions = Deletions.GUARDED
     """What becomes of documents that a source has no more."""
+    listing: Listing | None = None
+    """One that is shared with other imports; None: each source gets one of its own."""
 
 
 class Import:
@@ -82,6 +85,7 @@ class Import:
         *,
         on_progress: Callable[[Progress], None],
         say: Callable[[str], None],
+        on_job: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Prepare.
 
@@ -90,12 +94,14 @@ class Import:
             options: what to do.
             on_progress: told several times a second how far it is.
             say: takes lines for a person.
+            on_job: told the id of each job as it begins.
         """
         self._session = session
         self._settings = session.settings
         self._options = options
         self._on_progress = on_progress
         self._say = say
+        self._on_job = on_job
 
     async def run(self, sources: Sequence[Source]) -> list[Summary]:
         """Import sources one after the other; cancelled, it can be resumed.
@@ -113,7 +119,12 @@ class Import:
                 await refuse_namesakes(Promises(redis, options.collection), sources)
             return [
                 Producer(
-                    redis, self._settings, source, options.collection, deletions=options.deletions
+                    redis,
+                    self._settings,
+                    source,
+                    options.collection,
+                    deletions=options.deletions,
+                    listing=options.listing,
                 )
                 for source in sources
             ]
@@ -193,6 +204,7 @@ class Import:
         """Run one production to its end, and sum up."""
         begun = time.monotonic()
         await watch.patiently(production.begin())
+        self._on_job(production.job)
         task = asyncio.create_task(production.run(app))
         try:
             jobs = await watch.follow(

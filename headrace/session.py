@@ -22,6 +22,11 @@ WORKER_COMMAND = (
     *("--without-gossip", "--without-mingle", "--without-heartbeat"),
 )
 
+PRODUCER_COMMAND = (
+    *(sys.executable, "-m", "celery", "-A", "headrace.schedules.app", "worker"),
+    *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
@@ -118,6 +123,18 @@ def start_workers(session: Session, count: int, on_exit: OnExit) -> Children:
 
     return Children(
         command, worker_environment(settings), count, session.data_folder / "logs", on_exit
+    )
+
+
+def start_producer(session: Session, on_exit: OnExit) -> Children:
+    """Prepare a producer worker that ends with this process; enter the result to start it."""
+    return Children(
+        lambda _: PRODUCER_COMMAND,
+        worker_environment(session.settings),
+        1,
+        session.data_folder / "logs",
+        on_exit,
+        name="producer",
     )
 
 

@@ -14,8 +14,9 @@ from contract.ledger.jobs import Job, Jobs, collections
 from contract.ledger.ledger import Ledger
 from contract.ledger.letters import Letters
 from contract.ledger.records import Totals
-from contract.presence import Trouble, present_workers, troubles_of
+from contract.presence import PRODUCERS_KEY, Trouble, present_workers, troubles_of
 from headrace.prices import cost_usd
+from headrace.schedules.book import Book
 
 LOOKED_AT_JOBS = 200
 """Of each collection, to find those that are paused."""
@@ -41,6 +42,11 @@ class Status:
 
     now_ms: int
     workers: tuple[str, ...]
+    producers: tuple[str, ...]
+    """Producer workers, which carry out scheduled runs."""
+    schedules: int
+    overdue: tuple[str, ...]
+    """Schedules that should have run by now, and nobody dealt with it."""
     troubles: Mapping[str, tuple[Trouble, ...]]
     """What workers wait for; those that wait for nothing are left out."""
     queues: Mapping[str, int] | None
@@ -71,9 +77,13 @@ async def read_status(redis: Redis, *, jobs: int, is_broker: bool = True) -> Sta
         )
     now_ms = round(time.time() * 1000)
     workers = await present_workers(redis)
+    schedules = await Book(redis).entries()
     return Status(
         now_ms,
         tuple(workers),
+        tuple(await present_workers(redis, PRODUCERS_KEY)),
+        len(schedules),
+        tuple(entry.schedule.name for entry in schedules if entry.is_overdue(now_ms)),
         await troubles_of(redis, workers),
         {lane.value: await redis.llen(lane.queue) for lane in Lane} if is_broker else None,
         tuple(found),
@@ -100,6 +110,9 @@ def status_as_dict(status: Status, price: float | None = None) -> dict[str, Any]
     return {
         "running": True,
         "workers": list(status.workers),
+        "producers": list(status.producers),
+        "schedules": status.schedules,
+        "overdue_schedules": list(status.overdue),
         "troubles": {
             worker: [msgspec.structs.asdict(trouble) for trouble in troubles]
             for worker, troubles in status.troubles.items()

@@ -19,6 +19,7 @@ from producers.batching import Batcher, BatchLimits
 from producers.deleting import Deleter, Deletions, Guard
 from producers.drafting import Drafter
 from producers.lanes import Lanes
+from producers.listing import Listing, begin_listing
 from producers.planning import Planner
 from producers.pool.pool import Pool, cores
 from producers.publishing import HighWater, Publisher
@@ -49,6 +50,7 @@ class Producer:
         collection: str,
         now: Callable[[], float] = time.monotonic,
         deletions: Deletions = Deletions.GUARDED,
+        listing: Listing | None = None,
     ) -> None:
         """Prepare; nothing is sent or read yet.
 
@@ -59,6 +61,7 @@ class Producer:
             collection: where they go.
             now: a clock that does not jump.
             deletions: what becomes of documents that the source has no more.
+            listing: one that is shared with other producers; None: one of its own.
         """
         self.tally = Tally()
         self.job = ""
@@ -70,6 +73,7 @@ class Producer:
         self._jobs = Jobs(redis, collection)
         self._now = now
         self._guard = Guard(deletions, settings.max_delete_share)
+        self._listing = listing
 
     @property
     def source_name(self) -> str:
@@ -158,14 +162,11 @@ class Producer:
 
     async def _planned(self) -> AsyncGenerator[list[Batch]]:
         """List, read, parse, split, plan and batch."""
-        source = self._source
-        promises = self._ledger.promises
-        known = await promises.count(source.name)
-        listing = await promises.begin_listing(source.name, source.origin)
+        listing = self._listing or await begin_listing(self._ledger.promises, self._source)
         async with aclosing(self._brought()) as brought:
             async for batches in brought:
                 yield batches
-        async for batches in self._deleted(listing, known):
+        async for batches in self._deleted(listing.number, listing.known):
             yield batches
 
     async def _brought(self) -> AsyncGenerator[list[Batch]]:

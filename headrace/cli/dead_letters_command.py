@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,11 +11,11 @@ import click
 from redis.asyncio import Redis
 
 from contract.errors import UsageError
-from contract.ledger.connection import check, connect, translated
 from contract.ledger.letters import PAGE, Letters
 from contract.ledger.records import DeadLetter
-from contract.settings import Settings, load_settings
+from contract.settings import load_settings
 from headrace.cli.exit_code import ExitCode
+from headrace.cli.ledger_call import call_redis, with_redis
 from headrace.cli.letter_lines import HEADINGS, cells_of, table_line, text_of
 from headrace.cli.moment import Moment
 from headrace.cli.output import JsonArray, give, give_json, say
@@ -63,7 +63,7 @@ def dead_letters_command() -> None:
 def list_command(*, as_json: bool, **filters: Any) -> int:
     """List dead letters: key, source, stage, reason, attempts, age, message."""
     selection = _selection(**filters)
-    return _with_redis(lambda redis: _list(redis, selection, as_json=as_json))
+    return with_redis(load_settings(), lambda redis: _list(redis, selection, as_json=as_json))
 
 
 async def _list(redis: Redis, selection: Selection, *, as_json: bool) -> int:
@@ -90,7 +90,7 @@ async def _list(redis: Redis, selection: Selection, *, as_json: bool) -> int:
 def show_command(*, as_json: bool, **filters: Any) -> int:
     """Show everything that is known of dead letters, and the texts that are to blame."""
     selection = _selection(**filters)
-    found = _with_redis(lambda redis: _show(redis, selection, as_json=as_json))
+    found = with_redis(load_settings(), lambda redis: _show(redis, selection, as_json=as_json))
     if not found and selection.documents:
         raise UsageError(f"no dead letter of {', '.join(sorted(selection.documents))}")
     return ExitCode.DONE
@@ -172,12 +172,12 @@ def purge_command(*, yes: bool, as_json: bool, **filters: Any) -> int:
     """Forget dead letters; their documents keep the version before, if there is one."""
     selection = _selection(**filters)
     with open_session(load_settings(), say) as session:
-        number = asyncio.run(_read(session.settings, lambda redis: _count(redis, selection)))
+        number = call_redis(session.settings, lambda redis: _count(redis, selection))
         if number and not yes:
             _ask(number)
         purged = 0
         if number:
-            purged = asyncio.run(_read(session.settings, lambda redis: _purge(redis, selection)))
+            purged = call_redis(session.settings, lambda redis: _purge(redis, selection))
     if as_json:
         give_json({"purged": purged})
     else:
@@ -237,18 +237,3 @@ def _selection(
     until: int | None,
 ) -> Selection:
     return Selection(collection, source, reason, stage, since, until, frozenset(documents))
-
-
-def _with_redis(read: Callable[[Redis], Awaitable[T]]) -> T:
-    with open_session(load_settings(), say) as session:
-        return asyncio.run(_read(session.settings, read))
-
-
-async def _read(settings: Settings, read: Callable[[Redis], Awaitable[T]]) -> T:
-    redis = connect(settings)
-    try:
-        await check(redis, settings)
-        with translated(settings):
-            return await read(redis)
-    finally:
-        await redis.aclose()

@@ -3,17 +3,17 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 from redis.asyncio import Redis
 
 from contract.errors import UsageError
-from contract.ledger.connection import check, connect, translated
 from contract.ledger.jobs import Job, Jobs, collections, find_job
 from contract.settings import Settings, load_settings
 from headrace.cli.exit_code import ExitCode
 from headrace.cli.job_line import job_line
+from headrace.cli.ledger_call import with_redis
 from headrace.cli.output import give, give_json, say
 from headrace.prices import price_of
 from headrace.session import open_session, running_session
@@ -21,8 +21,6 @@ from headrace.status import job_as_dict
 
 if TYPE_CHECKING:
     from headrace.control import Control, Controlled
-
-T = TypeVar("T")
 
 
 @click.group("jobs")
@@ -42,7 +40,7 @@ def list_command(*, number: int, as_json: bool) -> int:
         return sorted(found, key=lambda job: job.created_ms, reverse=True)[:number]
 
     settings = load_settings()
-    jobs = _with_redis(settings, read)
+    jobs = with_redis(settings, read)
     now_ms, price = round(time.time() * 1000), price_of(settings)
     if as_json:
         give_json([job_as_dict(job, now_ms, price) for job in jobs])
@@ -57,7 +55,7 @@ def list_command(*, number: int, as_json: bool) -> int:
 def show_command(*, job_id: str, as_json: bool) -> int:
     """Show all counters of one job."""
     settings = load_settings()
-    job = _with_redis(settings, lambda redis: find_job(redis, job_id))
+    job = with_redis(settings, lambda redis: find_job(redis, job_id))
     if job is None:
         raise UsageError(f"there is no job {job_id!r}; `headrace jobs list` names them")
     now_ms, price = round(time.time() * 1000), price_of(settings)
@@ -143,18 +141,3 @@ def _control(command: "Callable[[Control], Awaitable[Controlled]]") -> "Controll
     # Not only attached: the command that runs the job may end now, and stop the servers.
     with open_session(settings, say) as session:
         return asyncio.run(give_command(session.settings))
-
-
-def _with_redis(settings: Settings, read: Callable[[Redis], Awaitable[T]]) -> T:
-    with open_session(settings, say) as session:
-        return asyncio.run(_read(session.settings, read))
-
-
-async def _read(settings: Settings, read: Callable[[Redis], Awaitable[T]]) -> T:
-    redis = connect(settings)
-    try:
-        await check(redis, settings)
-        with translated(settings):
-            return await read(redis)
-    finally:
-        await redis.aclose()

@@ -1,4 +1,4 @@
-"""``headrace scheduler``: keep order, with or without workers."""
+"""``headrace scheduler``: schedules, and order, with or without workers."""
 
 import asyncio
 
@@ -13,7 +13,10 @@ from headrace.session import running_session
 
 @click.command("scheduler")
 def scheduler_command() -> int:
-    """Announce lost batches again and clear up, until SIGTERM; run as many as you like."""
+    """Have schedules run as they are due, and keep order, until SIGTERM; run as many as you like.
+
+    Schedules may also be declared in headrace.toml ([schedules.NAME]): this process reads them.
+    """
     # Imported once it is needed: it takes seconds, for which --help need not wait.
     from headrace.scheduler import keep_order  # noqa: PLC0415
 

@@ -25,7 +25,16 @@ def status_command(*, as_json: bool) -> int:
     if session is None:
         if as_json:
             give_json(
-                {"running": False, "workers": [], "troubles": {}, "queues": None, "collections": []}
+                {
+                    "running": False,
+                    "workers": [],
+                    "producers": [],
+                    "schedules": 0,
+                    "overdue_schedules": [],
+                    "troubles": {},
+                    "queues": None,
+                    "collections": [],
+                }
             )
         else:
             give(f"nothing is running in {settings.data_folder.absolute()}")
@@ -50,6 +59,9 @@ async def _read(settings: Settings) -> Status:
 
 def _lines(status: Status, price: float | None) -> list[str]:
     lines = [f"{len(status.workers)} workers"]
+    if status.producers or status.schedules:
+        lines[0] += f", {len(status.producers)} producer workers, {status.schedules} schedules"
+    lines += [f"schedule {name} is overdue: is a scheduler running?" for name in status.overdue]
     for worker, troubles in status.troubles.items():
         for trouble in troubles:
             seconds = max(0, status.now_ms - trouble.since_ms) / 1000

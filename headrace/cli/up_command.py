@@ -1,4 +1,4 @@
-"""``headrace up``: embedded servers and workers, until Ctrl-C."""
+"""``headrace up``: embedded servers, workers and schedules, until Ctrl-C."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -12,7 +12,7 @@ from contract.tasks import end
 from headrace.cli.exit_code import ExitCode
 from headrace.cli.output import say
 from headrace.local.children import Children
-from headrace.session import is_local, open_session, start_workers
+from headrace.session import is_local, open_session, start_producer, start_workers
 
 POLL_SECONDS = 0.5
 
@@ -20,7 +20,7 @@ POLL_SECONDS = 0.5
 @click.command("up")
 @click.option("--workers", type=click.IntRange(1), help="Worker processes.")
 def up_command(*, workers: int | None) -> int:
-    """Run the embedded servers and workers until Ctrl-C; other commands here use them."""
+    """Run embedded servers, workers and schedules until Ctrl-C; other commands here use them."""
     # Imported once they are needed: that takes seconds, for which --help need not wait.
     from headrace.orphans import take_away  # noqa: PLC0415
     from headrace.scheduler import keep_order  # noqa: PLC0415
@@ -37,10 +37,13 @@ def up_command(*, workers: int | None) -> int:
         def on_exit(pid: int, _returncode: int) -> None:
             asyncio.run(take_away(effective, pid))
 
-        with start_workers(session, settings.workers, on_exit) as children:
+        with (
+            start_workers(session, settings.workers, on_exit) as children,
+            start_producer(session, lambda *_: None),
+        ):
             say(f"Milvus: {effective.milvus_uri}")
             say(f"data:   {session.data_folder}")
-            say(f"{settings.workers} workers; Ctrl-C stops everything")
+            say(f"{settings.workers} workers, schedules; Ctrl-C stops everything")
             try:
                 asyncio.run(_until_failure(children, keep_order(session)))
             except KeyboardInterrupt:

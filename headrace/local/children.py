@@ -87,6 +87,7 @@ class Children:
         log_folder: Path,
         on_exit: Callable[[int, int], None],
         clock: Callable[[], float] = time.monotonic,
+        name: str = "worker",
     ) -> None:
         """Remember what to run; nothing is started yet.
 
@@ -94,17 +95,18 @@ class Children:
             command_of: gives program and arguments of copy 0, 1, ...; called at every start.
             env: the whole environment of the children.
             count: how many copies to keep.
-            log_folder: takes ``worker-0.log``, ...
+            log_folder: takes ``<name>-0.log``, ...
             on_exit: told pid and return code of every child that ends unasked (negative: the
                 signal that ended it), from a thread of this object; must not raise.
             clock: seconds that never go backwards.
+            name: of the log files.
         """
         self._command_of = command_of
         self._environment = {**env, PARENT_VARIABLE: str(os.getpid())}
         self._on_exit = on_exit
         self._clock = clock
         self._places = [
-            _Place(number, LogFile(log_folder / f"worker-{number}.log")) for number in range(count)
+            _Place(number, LogFile(log_folder / f"{name}-{number}.log")) for number in range(count)
         ]
         self._failure: ChildFailure | None = None
         self._stopping = threading.Event()

@@ -1,0 +1,62 @@
+"""The producer worker: ``celery -A headrace.schedules.app worker``, which carries out runs.
+
+A composition root, as ``worker.app`` is. Exit code 2 when the configuration can never work, so
+that a supervisor does not loop.
+"""
+
+import sys
+from typing import Any
+
+from celery import signals
+from kombu import Queue
+
+from contract.errors import UsageError
+from contract.logs import configure_logs
+from contract.queue import make_app
+from contract.settings import load_settings
+from headrace.schedules.names import RUN_QUEUE, RUN_TASK
+from headrace.schedules.process import ProducerProcess
+
+CANNOT_START = 2
+
+try:
+    settings = load_settings()
+    app = make_app(settings)
+except UsageError as error:
+    sys.stderr.write(f"headrace producer: {error}\n")
+    raise SystemExit(CANNOT_START) from error
+
+app.conf.update(
+    worker_pool="threads",
+    worker_concurrency=settings.run_slots,
+    task_queues=[Queue(RUN_QUEUE)],
+    task_default_queue=RUN_QUEUE,
+)
+process = ProducerProcess(settings)
+
+
+def _run(run_id: str) -> None:
+    process.run(run_id)
+
+
+app.task(name=RUN_TASK, ignore_result=True)(_run)
+
+
+@signals.setup_logging.connect(weak=False)
+def _logs(**_: Any) -> None:
+    configure_logs()
+
+
+@signals.worker_init.connect(weak=False)
+def _start(**_: Any) -> None:
+    process.start()
+
+
+@signals.worker_shutting_down.connect(weak=False)
+def _drain(**_: Any) -> None:
+    process.drain()
+
+
+@signals.worker_shutdown.connect(weak=False)
+def _stop(**_: Any) -> None:
+    process.stop()

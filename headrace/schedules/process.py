@@ -1,0 +1,105 @@
+"""What one producer worker process holds: an event loop, in which its runs are carried out."""
+
+import asyncio
+import logging
+import os
+import signal
+
+from redis.asyncio import Redis
+
+from contract.errors import HeadraceError
+from contract.ledger.connection import connect
+from contract.presence import PRODUCERS_KEY, keep_present
+from contract.settings import PARENT_VARIABLE, Settings
+from contract.tasks import AGAIN_SECONDS, end
+from headrace.schedules.runner import Runner
+from worker.identity import worker_id_prefix
+from worker.loop import LoopThread
+from worker.milvus import quiet_libraries
+
+START_SECONDS = 30.0
+STOP_SECONDS = 30.0
+
+logger = logging.getLogger(__name__)
+
+
+class ProducerProcess:
+    """Carries out runs that Celery's threads hand over, and says that it lives.
+
+    Stop order: ``drain`` gives the runs in hand back, Celery's threads end, then ``stop`` closes
+    client and loop. What was published goes on meanwhile; whoever takes a run up again finds it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Hold the settings; ``start`` begins."""
+        self._settings = settings
+        self._runner = Runner(settings)
+        self._loop: LoopThread | None = None
+        self._redis: Redis | None = None
+        self._draining = False
+        self._closing = False
+        self._background: list[asyncio.Task[None]] = []
+        self._parent = int(os.environ.get(PARENT_VARIABLE, "0"))
+
+    def start(self) -> None:
+        """Build the loop, and say that this process lives."""
+        quiet_libraries()
+        self._loop = LoopThread()
+        self._loop.run(self._open(), timeout_seconds=START_SECONDS)
+        logger.info("producer ready", extra={"event": "producer_ready"})
+
+    def run(self, run_id: str) -> None:
+        """Carry a run out; called in a thread of Celery's pool."""
+        if self._loop is not None and not self._draining:
+            self._loop.run(self._carry_out(run_id))
+
+    def drain(self) -> None:
+        """Begin nothing more, and give back what is in hand."""
+        self._draining = True
+        self._give_back()
+
+    def stop(self) -> None:
+        """Close everything, in the reverse order of ``start``."""
+        self._closing = True
+        if self._loop is not None:
+            self._loop.run(self._close(), timeout_seconds=STOP_SECONDS)
+            self._loop.stop()
+        logger.info("producer stopped", extra={"event": "producer_stopped"})
+
+    def _give_back(self) -> None:
+        """Cancel all runs; again until they obey, but not the closing itself."""
+        if self._loop is not None and not self._closing:
+            self._loop.cancel_all()
+            self._loop.call_later(AGAIN_SECONDS, self._give_back)
+
+    async def _carry_out(self, run_id: str) -> None:
+        try:
+            await self._runner.carry_out(run_id)
+        except asyncio.CancelledError:
+            logger.info("stopped in a run", extra={"event": "run", "run": run_id})
+        except HeadraceError as error:
+            # Its lease runs out, and it is announced again.
+            logger.warning("run left", extra={"event": "run", "run": run_id, "error": str(error)})
+
+    async def _open(self) -> None:
+        self._redis = connect(self._settings)
+        identity = worker_id_prefix(os.getpid()).removesuffix(":")
+        presence = keep_present(self._redis, identity, self._settings, key=PRODUCERS_KEY)
+        self._background = [
+            asyncio.create_task(presence, name="presence"),
+            asyncio.create_task(self._watch_parent(), name="parent"),
+        ]
+
+    async def _close(self) -> None:
+        await asyncio.gather(*map(end, self._background))
+        if self._redis is not None:
+            await self._redis.aclose()
+
+    async def _watch_parent(self) -> None:
+        """End with the command that started this process, also when that was killed."""
+        if not self._parent:
+            return
+        while os.getppid() == self._parent:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.5)
+        logger.warning("parent is gone", extra={"event": "parent_gone"})
+        os.kill(os.getpid(), signal.SIGTERM)
