@@ -16,6 +16,10 @@ from contract.presence import KEY, Trouble, keep_present
 from contract.queue import announce, make_app
 from contract.settings import Settings
 from contract.tasks import end
+from headrace.schedules import names
+from headrace.schedules.book import Book
+from headrace.schedules.schedule import Schedule
+from headrace.schedules.timetable import Timetable
 from headrace.status import read_status, status_as_dict
 
 
@@ -31,8 +35,28 @@ async def test_an_empty_ledger_has_nothing_to_tell(redis: Redis) -> None:
     status = status_as_dict(await read_status(redis, jobs=5))
     queues = {"live": 0, "bulk": 0}
     assert status == {
-        "running": True, "workers": [], "troubles": {}, "queues": queues, "collections": []
-    }  # fmt: skip
+        "running": True,
+        "workers": [],
+        "producers": [],
+        "schedules": 0,
+        "overdue_schedules": [],
+        "troubles": {},
+        "queues": queues,
+        "collections": [],
+    }
+
+
+async def test_schedules_that_should_have_run_by_now(redis: Redis) -> None:
+    """One whose slot nobody has dealt with is named; one that is paused is not."""
+    book = Book(redis)
+    for name in ("late", "paused", "hourly"):
+        every = 3600 if name == "hourly" else 60
+        await book.put(Schedule(name, "/srv/docs", Timetable(every_seconds=every)), replace=False)
+    await book.pause("paused", paused=True)
+    for name in ("late", "paused"):
+        await redis.hset(names.state(name), "last_slot", round(time.time() * 1000) - 120_000)
+    status = await read_status(redis, jobs=1)
+    assert (status.schedules, status.overdue) == (3, ("late",))
 
 
 async def test_how_long_the_lanes_are(redis: Redis, settings: Settings) -> None:

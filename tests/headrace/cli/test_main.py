@@ -155,6 +155,9 @@ def test_status_of_an_unused_folder(tmp_path: Path) -> None:
     assert command.run("status", "--json").expect(0).json == {
         "running": False,
         "workers": [],
+        "producers": [],
+        "schedules": 0,
+        "overdue_schedules": [],
         "troubles": {},
         "queues": None,
         "collections": [],
