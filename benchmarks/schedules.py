@@ -21,7 +21,7 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
-from headrace.schedules.book import Book
+from headrace.schedules.book import Book, Entry
 from headrace.schedules.run import Run, RunState
 from headrace.schedules.schedule import Missed, Overlap, Schedule
 from headrace.schedules.timetable import Timetable
@@ -68,15 +68,15 @@ def _run(folder: Path, stack: ExitStack, options: argparse.Namespace) -> int:
     for role in ("worker", "producer"):
         stack.enter_context(command.started(role))
     schedulers = [stack.enter_context(command.started("scheduler")) for _ in range(2)]
-    begun_ms = asyncio.run(_add(redis.url, folder, options))
+    asyncio.run(_add(redis.url, folder, options))
     _watch(stack, command, schedulers, options)
     until_ms = round(time.time() * 1000)
     time.sleep(30)  # what is due may end
     runs = asyncio.run(_read(redis.url))
-    return _report(runs, begun_ms, until_ms)
+    return _report(runs, until_ms)
 
 
-async def _add(url: str, folder: Path, options: argparse.Namespace) -> int:
+async def _add(url: str, folder: Path, options: argparse.Namespace) -> None:
     begun_ms = round(time.time() * 1000)
     async with Redis.from_url(url) as redis:
         for number in range(options.schedules):
@@ -92,7 +92,6 @@ async def _add(url: str, folder: Path, options: argparse.Namespace) -> int:
                 overlap=overlap,
             )
             await Book(redis).put(schedule.checked(), replace=False)
-    return begun_ms
 
 
 def _watch(
@@ -111,62 +110,51 @@ def _watch(
     time.sleep(seconds / 2)
 
 
-async def _read(url: str) -> dict[tuple[str, str, str], list[Run]]:
+async def _read(url: str) -> list[tuple[Entry, list[Run]]]:
     async with Redis.from_url(url) as redis:
         book = Book(redis)
-        return {
+        return [
             (
-                entry.schedule.name,
-                entry.schedule.missed.value,
-                entry.schedule.overlap.value,
-            ): sorted(await book.runs(entry.schedule.name), key=lambda run: run.slot_ms)
+                entry,
+                sorted(await book.runs(entry.schedule.name), key=lambda run: run.slot_ms),
+            )
             for entry in await book.entries()
-        }
+        ]
 
 
-def _report(
-    runs: dict[tuple[str, str, str], list[Run]],
-    begun_ms: int,
-    until_ms: int,
-) -> int:
-    wrong = [f"{name}: {what}" for (name, *_), found in runs.items() for what in _faults(found)]
-    due_each = (until_ms - begun_ms) // MINUTE_MS
+def _report(kept: list[tuple[Entry, list[Run]]], until_ms: int) -> int:
+    wrong = []
     table: dict[tuple[str, str], Counter[str]] = {}
-    for (name, missed, overlap), found in runs.items():
-        row = table.setdefault((missed, overlap), Counter())
-        row["due"] += due_each
+    for entry, found in kept:
+        schedule = entry.schedule
+        dues = schedule.timetable.due_slots(schedule.name, entry.created_ms, until_ms)
+        faults = _faults(found)
+        covered = sum(run.slots for run in found)
+        if not len(dues) <= covered <= len(dues) + 1:  # one more may be due before the end
+            faults.append(f"{covered} slots of {len(dues)} dealt with")
+        wrong += [f"{schedule.name}: {what}" for what in faults]
+        row = table.setdefault((schedule.missed.value, schedule.overlap.value), Counter())
+        row["due"] += covered
         for run in found:
             row[run.state.value] += run.slots
-        covered = sum(run.slots for run in found)
-        if not due_each <= covered <= due_each + 1:
-            wrong.append(f"{name}: {covered} slots of {due_each} dealt with")
+    runs = [run for _, found in kept for run in found]
     print(
         f"{'missed':<8}{'overlap':<9}{'due':>6}{'done':>6}{'missed':>8}{'skipped':>9}{'other':>7}"
     )
     for (missed, overlap), row in table.items():
-        other = row.total() - row["due"] - row["done"] - row["missed"] - row["skipped"]
+        other = row["due"] - row["done"] - row["missed"] - row["skipped"]
         print(
             f"{missed:<8}{overlap:<9}{row['due']:>6}{row['done']:>6}{row['missed']:>8}"
             f"{row['skipped']:>9}{other:>7}"
         )
-    late = sorted(
-        (run.started_ms - run.due_ms) / 1000
-        for found in runs.values()
-        for run in found
-        if run.started_ms
-    )
-    took = [
-        (run.finished_ms - run.started_ms) / 1000
-        for found in runs.values()
-        for run in found
-        if run.state is RunState.DONE
-    ]
+    late = sorted((run.started_ms - run.due_ms) / 1000 for run in runs if run.started_ms)
+    took = [(run.finished_ms - run.started_ms) / 1000 for run in runs if run.state is RunState.DONE]
     print(
         f"begun after it was due, s: median {statistics.median(late):.2f}, 95 % "
         f"{late[int(len(late) * 0.95)]:.2f}, worst {late[-1]:.2f}; a run took "
         f"{statistics.median(took):.2f} s (median of {len(took)})"
     )
-    print("\n".join(wrong) or f"none missed, none twice, none at once ({len(runs)} schedules)")
+    print("\n".join(wrong) or f"none missed, none twice, none at once ({len(kept)} schedules)")
     return 1 if wrong else 0
 
 
