@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from contract.errors import UsageError
 from headrace.schedules import leases as leases_module
 from headrace.schedules import names
-from headrace.schedules.book import Book
+from headrace.schedules.book import Book, Entry
 from headrace.schedules.leases import Leases
 from headrace.schedules.run import Claimed, RunState
 from headrace.schedules.schedule import Missed, Overlap, Schedule
@@ -82,6 +82,32 @@ async def test_a_slot_is_dealt_with_once(book: Book) -> None:
     assert outcomes.count("waiting") == 1
     assert await states(book) == [("waiting", 1)]
     assert await book.fire("nightly", now) == "nothing"
+
+
+async def test_a_slot_that_was_dealt_with_meanwhile_is_left_alone(
+    book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another scheduler, a pause, or a change came between the look and the step."""
+    zero = await added(book)
+    now = zero + MINUTE + 1
+    seen = await book.find("nightly")
+    assert seen is not None
+
+    async def as_it_was(_name: str) -> Entry | None:
+        return seen
+
+    late = Book(book.redis)
+    monkeypatch.setattr(late, "find", as_it_was)
+    await book.pause("nightly", paused=True)
+    assert await late.fire("nightly", now) == "stale"
+    await book.pause("nightly", paused=False)
+    other = msgspec.structs.replace(seen.schedule, path="/srv/other")
+    await book.put(other, replace=True)
+    assert await late.fire("nightly", now) == "stale"
+    seen = await book.find("nightly")
+    assert await book.fire("nightly", now) == "waiting"
+    assert await late.fire("nightly", now) == "stale"
+    assert await states(book) == [("waiting", 1)]
 
 
 async def test_before_its_first_slot_nothing_is_due(book: Book) -> None:
@@ -157,6 +183,7 @@ async def test_overlap(
     assert entry is not None
     assert (entry.active, entry.queued) == (waits, "")
     if waits:
+        assert waits in await leases.overdue()
         assert (await begun(leases, waits)).id == waits
     assert await book.fire("nightly", zero + 4 * MINUTE) == ("waiting" if not waits else second)
 
@@ -232,6 +259,12 @@ async def test_a_pause_has_no_past(book: Book) -> None:
     assert entry is not None
     assert not entry.paused
     assert not await book.pause("absent", paused=True)
+    await book.pause("nightly", paused=True)
+    await book.redis.hset(names.state("nightly"), "last_slot", zero - HOUR)
+    await book.pause("nightly", paused=False)
+    entry = await book.find("nightly")
+    assert entry is not None
+    assert entry.last_slot_ms >= zero
 
 
 async def test_a_run_that_is_asked_for(book: Book, leases: Leases) -> None:
@@ -262,6 +295,10 @@ async def test_a_schedule_that_is_removed_takes_its_runs_along(book: Book, lease
     assert await book.entries() == []
     assert await leases.overdue() == []
     assert await leases.redis.hgetall(names.SOURCES) == {}
+    zero = await added(book)
+    assert await book.fire("nightly", zero + MINUTE) == "waiting"
+    await book.remove("nightly")
+    assert await leases.overdue() == []
 
 
 async def test_a_schedule_that_is_changed_goes_on_from_its_last_slot(book: Book) -> None:
@@ -271,12 +308,18 @@ async def test_a_schedule_that_is_changed_goes_on_from_its_last_slot(book: Book)
     assert entry is not None
     same = Schedule("nightly", "/srv/other", entry.schedule.timetable)
     assert not await book.put(same, replace=False)
+    assert await book.fire("nightly", zero + 1 * MINUTE) == "waiting"
     before = await book.revision()
     assert await book.put(same, replace=True)
     assert await book.revision() > before
-    assert await book.fire("nightly", zero + 2 * MINUTE) == "waiting"
-    (missed, run) = reversed(await book.runs("nightly"))
-    assert (missed.state, run.slot_ms) == (RunState.MISSED, zero + 2 * MINUTE)
+    assert await book.fire("nightly", zero + 1 * MINUTE) == "nothing"
+    assert await book.fire("nightly", zero + 2 * MINUTE) == "skipped"
+    hourly = msgspec.structs.replace(same, timetable=Timetable(every_seconds=3600))
+    await book.redis.hset(names.state("nightly"), "last_slot", zero - HOUR)
+    assert await book.put(hourly, replace=True)
+    entry = await book.find("nightly")
+    assert entry is not None
+    assert entry.last_slot_ms >= zero
 
 
 async def test_history_is_bounded(book: Book, leases: Leases) -> None:

@@ -69,6 +69,8 @@ def test_an_hour_that_comes_twice_counts_once() -> None:
     nightly = Timetable(cron="30 2 * * *", timezone="Europe/Berlin")
     slots = list(islice(nightly.slots(ms(2026, 10, 24, 12)), 2))
     assert [datetime.fromtimestamp(slot / 1000, BERLIN).day for slot in slots] == [25, 26]
+    again = next(nightly.slots(ms(2026, 10, 25, 2, 10, fold=1)))
+    assert datetime.fromtimestamp(again / 1000, BERLIN).day == 26
 
 
 @given(
