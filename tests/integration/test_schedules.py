@@ -21,7 +21,7 @@ from tests.servers.contents import Servers, chunks_of
 from tests.servers.endpoint import FakeEndpoint
 from tests.servers.library import write_library
 from tests.servers.milvus import milvus_lite
-from tests.servers.redis import redis_tcp_server
+from tests.servers.redis import RedisServer, redis_tcp_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -41,6 +41,7 @@ class Site:
     """Servers by URL, and commands that use them."""
 
     folder: Path
+    redis: RedisServer
     command: Command
     servers: Servers
     stack: ExitStack
@@ -90,7 +91,7 @@ def site(tmp_path: Path, endpoint: FakeEndpoint) -> Iterator[Site]:
             embedding_api_key="no-key",
             batch_max_chunks=16,
         )
-        site = Site(tmp_path, command, Servers(redis.url, milvus.uri), stack)
+        site = Site(tmp_path, redis, command, Servers(redis.url, milvus.uri), stack)
         site.start("worker")
         yield site
 
@@ -241,6 +242,24 @@ def test_shards_run_beside_one_another_and_delete_together(site: Site) -> None:
     second = site.runs("docs")[1]
     assert second.state == "done", second
     assert counts(second, "documents_unchanged", "documents_deleted") == (37, 3)
+    site.assert_holds("docs", docs)
+
+
+def test_a_redis_that_was_away_is_waited_for(site: Site) -> None:
+    """Scheduler, producer worker and worker go on by themselves; no slot is dealt with twice."""
+    docs = site.folder / "docs"
+    write_library(docs, 3, 2_000)
+    processes = [site.start("scheduler"), site.start("producer")]
+    site.add("docs", docs, "--every", "2s")
+    site.wait("docs", lambda runs: any(run.state == "done" for run in runs), "a run")
+    site.redis.kill()
+    time.sleep(3)  # long enough for the timers' lock to matter
+    site.redis.start()
+    number = len(site.done("docs"))
+    site.wait("docs", lambda _: len(site.done("docs")) >= number + 2, "two runs more")
+    assert all(process.runs for process in processes)
+    slots = [run.slot_ms for run in site.runs("docs")]
+    assert len(set(slots)) == len(slots)
     site.assert_holds("docs", docs)
 
 
