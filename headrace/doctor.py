@@ -2,6 +2,7 @@
 
 import asyncio
 import platform
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -10,14 +11,18 @@ from redis.asyncio import Redis
 
 from contract.errors import EmbeddingDeniedError, HeadraceError, TransientError
 from contract.ledger.connection import check, connect, translated
-from contract.presence import present_workers
+from contract.presence import PRODUCERS_KEY, present_workers
 from contract.settings import Settings, address
+from headrace.schedules.book import Book
 from headrace.session import Session
 from worker.embedding.build import make_embedder
 from worker.milvus import connect as connect_milvus
 from worker.milvus import quiet_libraries
 
 Verdict = Literal["ok", "warning", "wrong", "unreachable"]
+
+NAMED = 5
+"""Schedules that are overdue, of any number."""
 
 _USELESS = frozenset({"wrong", "unreachable"})
 
@@ -37,7 +42,7 @@ class Finding:
 
 
 async def examine(session: Session) -> list[Finding]:
-    """Look at Python, Redis, Milvus, the embedding model and the workers."""
+    """Look at Python, Redis, Milvus, the embedding model, workers and schedules."""
     quiet_libraries()
     settings = session.settings
     kind = "embedded" if session.is_local else "configured"
@@ -52,6 +57,8 @@ async def examine(session: Session) -> list[Finding]:
         silent = any(f.subject == "redis" and f.verdict in _USELESS for f in found)
         if not session.is_local and not silent:
             found += await _looked("workers", lambda: _workers(redis))
+        if not silent:
+            found += await _looked("schedules", lambda: _schedules(redis))
     finally:
         await redis.aclose()
     return found
@@ -111,3 +118,19 @@ async def _workers(redis: Redis) -> list[Finding]:
     if names:
         return [Finding("workers", "ok", f"{len(names)} running")]
     return [Finding("workers", "warning", "none is running", "start one with: headrace worker")]
+
+
+async def _schedules(redis: Redis) -> list[Finding]:
+    entries = await Book(redis).entries()
+    if not entries:
+        return []
+    now_ms = round(time.time() * 1000)
+    overdue = [entry.schedule.name for entry in entries if entry.is_overdue(now_ms)]
+    found = [Finding("schedules", "ok", f"{len(entries)}, none is overdue")]
+    if overdue:
+        what = f"{len(overdue)} of {len(entries)} are overdue: {', '.join(overdue[:NAMED])}"
+        found = [Finding("schedules", "warning", what, "start: headrace scheduler")]
+    if not await present_workers(redis, PRODUCERS_KEY):
+        what = "no producer worker is running"
+        found.append(Finding("schedules", "warning", what, "start one with: headrace producer"))
+    return found

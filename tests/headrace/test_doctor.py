@@ -1,9 +1,14 @@
 """Promises of the doctor."""
 
 import pytest
+from redis.asyncio import Redis
 
 from contract.settings import Settings
 from headrace.doctor import examine
+from headrace.schedules import names
+from headrace.schedules.book import Book
+from headrace.schedules.schedule import Schedule
+from headrace.schedules.timetable import Timetable
 from headrace.session import Session
 from tests.servers.endpoint import FakeEndpoint
 from tests.servers.redis import RedisServer, free_port
@@ -58,3 +63,20 @@ async def test_a_refused_key_is_wrong_and_not_unreachable(
     assert embedding.verdict == "wrong"
     assert "sesame" not in embedding.message
     assert embedding.as_dict()["subject"] == "embedding"
+
+
+async def test_schedules_that_nobody_looks_after(ours: Settings, redis: Redis) -> None:
+    """Without any there is nothing to say; overdue ones are named, with what to start."""
+    session = Session(ours, is_local=False)
+    assert "schedules" not in {finding.subject for finding in await examine(session)}
+    book = Book(redis)
+    await book.put(Schedule("nightly", "/srv/docs", Timetable(every_seconds=60)), replace=False)
+    found = [f for f in await examine(session) if f.subject == "schedules"]
+    assert [(f.verdict, f.advice) for f in found] == [
+        ("ok", ""),
+        ("warning", "start one with: headrace producer"),
+    ]
+    await redis.hset(names.state("nightly"), "last_slot", 1)
+    found = [f for f in await examine(session) if f.subject == "schedules"]
+    assert "nightly" in found[0].message
+    assert "headrace scheduler" in found[0].advice
