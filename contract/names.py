@@ -121,6 +121,15 @@ class Keys:
         """A hash: ``built`` is 1 once the ledger is known to know all that Milvus holds."""
         return f"{self.prefix}:meta"
 
+    @property
+    def reserved(self) -> str:
+        """A hash: job to the tokens that it has set aside, and since when that is counted."""
+        return f"{self.prefix}:reserved"
+
+    def usage(self, day: int | str) -> str:
+        """A hash: source to the tokens embedded on a day (UTC), in days since 1970."""
+        return f"{self.prefix}:usage:{day}"
+
     def lock(self, what: str) -> str:
         """A short-lived lock."""
         return f"{self.prefix}:lock:{what}"

@@ -95,6 +95,8 @@ class Headrace:
         source: str | None = None,
         glob: str | None = None,
         deletions: Deletions = Deletions.GUARDED,
+        max_tokens: int | None = None,
+        max_cost: float | None = None,
     ) -> Summary:
         """Bring in a folder, a glob or a file, and wait until all of it can be found.
 
@@ -104,16 +106,21 @@ class Headrace:
             source: name of the source; the folder's name when None.
             glob: only files whose path in the source matches.
             deletions: what becomes of documents whose files are gone.
+            max_tokens: to be embedded; where it is reached the summary says so (``held``).
+            max_cost: likewise, in US dollars.
 
         Raises:
             CancelledJobError: someone cancelled the job.
             GuardError: too many documents would have been deleted; all else is done.
-            UsageError: the path does not exist, or the collection does not fit.
+            UsageError: the path does not exist, the collection does not fit, or no price is known.
             TransientError: a server does not answer.
         """
         opened = open_source(path, glob=glob, name=source)
         options = self._options(collection, named=source is not None)
-        return self._import(opened, dataclasses.replace(options, deletions=deletions))
+        options = dataclasses.replace(
+            options, deletions=deletions, max_tokens=max_tokens, max_cost=max_cost
+        )
+        return self._import(opened, options)
 
     def import_documents(
         self, documents: Iterable[Document], *, source: str, collection: str | None = None

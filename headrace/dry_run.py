@@ -4,7 +4,7 @@ import asyncio
 import time
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 
 import numpy as np
@@ -14,11 +14,11 @@ from contract.ledger.connection import check, connect, translated
 from contract.ledger.promises import Promises
 from contract.ledger.records import Gone, Outcome
 from contract.settings import Settings
-from contract.wordpiece import wordpiece
 from headrace.forecast import Forecast, Named
 from headrace.namesakes import refuse_namesakes
 from headrace.prices import cost_usd, price_of
 from headrace.summary import left_of
+from headrace.tokens import counter_of
 from producers.deleting import Deletions, Guard, losses
 from producers.document import Omission, printable
 from producers.drafting import Draft, Drafter
@@ -26,6 +26,7 @@ from producers.planning import WITHOUT_TEXT, sheaves
 from producers.pool.pool import Pool, cores
 from producers.reading import Group, Reader
 from producers.sources.source import Source
+from producers.spending import tokens_of
 from producers.splitting import SplitOptions
 from producers.tally import Tally
 
@@ -96,6 +97,7 @@ class DryRun:
         self._guard = Guard(deletions, settings.max_delete_share)
         options = SplitOptions(settings.chunk_size, settings.chunk_overlap, settings.chunk_unit)
         self._drafter = Drafter(source, options)
+        self._count = counter_of(settings)
         self._tally = Tally()
         self._fates = Counter[str]()
         self._named: list[Named] = []
@@ -178,8 +180,9 @@ class DryRun:
         for draft, version in zip(drafts, committed, strict=True):
             self._name(draft.entry.key, "changed" if version else "new")
             self._chunks += draft.part.chunk_count
-        texts = [chunk.text for draft in drafts for chunk in draft.part.chunks]
-        self._tokens += await asyncio.to_thread(_tokens, texts)
+        self._tokens += await asyncio.to_thread(
+            lambda: sum(tokens_of(draft.part, self._count) for draft in drafts)
+        )
 
     async def _look_for_gone(self) -> str:
         """Count what would be deleted; returns why a guard would stop that, if one would."""
@@ -230,8 +233,3 @@ def _unseen(
     at = np.searchsorted(seen, halves)
     found = (at < len(seen)) & (np.take(seen, at, mode="clip") == halves) if len(seen) else at < 0
     return [item for item, was_seen in zip(page, found, strict=True) if not was_seen]
-
-
-def _tokens(texts: Iterable[str]) -> int:
-    count = wordpiece().count
-    return sum(count(text) for text in texts)

@@ -38,7 +38,7 @@ class Forecast:
     chunks: int
     """At most so many are to be embedded: texts that are there already are not."""
     tokens: int
-    """Of these chunks, as the local model counts; an endpoint's count differs a little."""
+    """Of these chunks, each text of a document once; as the model counts, if that is known."""
     cost_usd: float | None
     """Of these tokens; None when no price is known."""
     seconds: float

@@ -21,6 +21,7 @@ from contract.ledger.records import DeadLetter
 from contract.ledger.sweeper import keep_sweeping
 from contract.queue import make_app
 from contract.tasks import end
+from headrace.budgets import budgets_of
 from headrace.checks import flush_collection, prepare_collection
 from headrace.namesakes import refuse_namesakes
 from headrace.prices import price_of
@@ -70,6 +71,10 @@ class ImportOptions:
     """The user named the source, so it may have moved."""
     deletions: Deletions = Deletions.GUARDED
     """What becomes of documents that a source has no more."""
+    max_tokens: int | None = None
+    """The most that this import may have embedded, of all its sources; None: no limit."""
+    max_cost: float | None = None
+    """Likewise, in US dollars."""
 
 
 class Import:
@@ -104,16 +109,25 @@ class Import:
             CancelledJobError: a job was cancelled from elsewhere.
             GuardError: too many documents would have been deleted; all else is done.
             UnreachableError: a server does not answer.
-            UsageError: configuration, collection or source do not fit.
+            UsageError: configuration, collection or source do not fit, or a cost is limited
+                and the price is not known.
         """
+        options = self._options
+        budgets = budgets_of(
+            self._settings, max_tokens=options.max_tokens, max_cost=options.max_cost
+        )
 
         async def producers(redis: Redis) -> list[Producer]:
-            options = self._options
             if not options.named_source:
                 await refuse_namesakes(Promises(redis, options.collection), sources)
             return [
                 Producer(
-                    redis, self._settings, source, options.collection, deletions=options.deletions
+                    redis,
+                    self._settings,
+                    source,
+                    options.collection,
+                    deletions=options.deletions,
+                    budgets=budgets,
                 )
                 for source in sources
             ]
@@ -204,7 +218,8 @@ class Import:
             missing = production.tally.promised - jobs[0].documents_settled
             if missing > 0:
                 raise forgotten(str(missing))
-        state = "detached" if self._options.detach else "done"
+        ended = "budget reached" if production.tally.held else "done"
+        state = "detached" if self._options.detach else ended
         seconds = time.monotonic() - begun
         letters = await watch.patiently(self._letters(redis, jobs))
         price = price_of(self._settings)

@@ -28,6 +28,7 @@ class Reason(StrEnum):
     TOO_SLOW = "too_slow"
     DEADLY = "deadly"
     REPEATED = "repeated"
+    OVER_BUDGET = "over_budget"
 
     @property
     def failed(self) -> bool:

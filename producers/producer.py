@@ -13,6 +13,7 @@ from contract.errors import GuardError
 from contract.ledger.connection import connect
 from contract.ledger.jobs import Jobs
 from contract.ledger.ledger import Ledger
+from contract.ledger.usage import Usage
 from contract.settings import Settings
 from contract.tasks import end
 from producers.batching import Batcher, BatchLimits
@@ -25,6 +26,7 @@ from producers.publishing import HighWater, Publisher
 from producers.pulse import Pulse
 from producers.reading import Reader
 from producers.sources.source import Source
+from producers.spending import Budgets, Spending
 from producers.splitting import SplitOptions
 from producers.tally import Tally
 from producers.unreadable import bury
@@ -41,7 +43,7 @@ class Producer:
         lanes: of its batches.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - most have a default, and are named
         self,
         redis: Redis,
         settings: Settings,
@@ -49,6 +51,7 @@ class Producer:
         collection: str,
         now: Callable[[], float] = time.monotonic,
         deletions: Deletions = Deletions.GUARDED,
+        budgets: Budgets | None = None,
     ) -> None:
         """Prepare; nothing is sent or read yet.
 
@@ -59,6 +62,7 @@ class Producer:
             collection: where they go.
             now: a clock that does not jump.
             deletions: what becomes of documents that the source has no more.
+            budgets: what may be embedded; shared by the producers of a run. None: everything.
         """
         self.tally = Tally()
         self.job = ""
@@ -69,6 +73,7 @@ class Producer:
         self._ledger = Ledger(redis, collection)
         self._jobs = Jobs(redis, collection)
         self._now = now
+        self._budgets = budgets
         self._guard = Guard(deletions, settings.max_delete_share)
 
     @property
@@ -80,7 +85,8 @@ class Producer:
         """Publish everything that is new, changed or gone, then seal the job.
 
         Cancelled or killed on the way, the job stays unsealed; running the same again
-        resumes it: what was published counts as pending or unchanged then.
+        resumes it: what was published counts as pending or unchanged then. So does the same
+        after a budget was reached (the tally tells); then nothing is deleted.
 
         Raises:
             CancelledJobError: someone cancelled the job.
@@ -109,7 +115,8 @@ class Producer:
         """Plan, and give batches with versions; publishing them is the caller's.
 
         A batch that is never published costs nothing: the next listing of the source
-        gives its documents another version. Who takes the last one seals the job.
+        gives its documents another version. Who takes the last one seals the job. With budgets,
+        what is given is to be published before the next is asked for.
 
         Raises:
             CancelledJobError: someone cancelled the job.
@@ -149,6 +156,8 @@ class Producer:
         trouble = str(guard or (INCOMPLETE if self.tally.incomplete else ""))
         if trouble:
             await self._jobs.note_trouble(self.job, trouble)
+        if self.tally.held:
+            await self._jobs.hold(self.job, self.tally.held)
         await self._jobs.seal(self.job, self.tally.counters())
         if guard is not None:
             raise guard
@@ -165,6 +174,9 @@ class Producer:
         async with aclosing(self._brought()) as brought:
             async for batches in brought:
                 yield batches
+        if self.tally.held:
+            # Not all is listed. And a file that was moved would be gone before it is back.
+            return
         async for batches in self._deleted(listing, known):
             yield batches
 
@@ -177,12 +189,14 @@ class Producer:
         options = SplitOptions(settings.chunk_size, settings.chunk_overlap, settings.chunk_unit)
         drafter = Drafter(source, options)
         batcher = self._batcher()
+        usage = Usage(self._ledger.redis, self._collection)
+        spending = Spending(usage, self._jobs, self._budgets, source.name, self.job)
         async with Pool(drafter.recipe, settings.producer_processes or cores()) as pool:
-            planner = Planner(promises, drafter, pool, reader, self.tally, job=self.job)
+            planner = Planner(promises, drafter, pool, reader, self.tally, spending)
             async with aclosing(planner.parts()) as planned:
                 async for parts in planned:
                     batches = [batch for part in parts for batch in batcher.add(part)]
-                    old = batcher.due()
+                    old = batcher.flush() if spending.is_short else batcher.due()
                     yield batches if old is None else [*batches, old]
                     failures, self.tally.failures = self.tally.failures, []
                     if failures:
