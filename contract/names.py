@@ -36,6 +36,11 @@ def reading_field(source: str) -> str:
     return f"{source}\0reading"
 
 
+def cutting_field(source: str) -> str:
+    """Name the field of ``Keys.sources`` that holds how a source was cut by its last import."""
+    return f"{source}\0cutting"
+
+
 @dataclass(frozen=True, slots=True)
 class Keys:
     """The Redis keys of one collection's ledger."""

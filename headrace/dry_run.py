@@ -22,6 +22,7 @@ from headrace.tokens import counter_of
 from producers.deleting import Deletions, Guard, losses
 from producers.document import Omission, printable
 from producers.drafting import Draft, Drafter
+from producers.glancing import Glance
 from producers.planning import WITHOUT_TEXT, sheaves
 from producers.pool.pool import Pool, cores
 from producers.reading import Group, Reader
@@ -38,7 +39,12 @@ _EVERY_LISTING = 2**53
 
 
 async def dry_run(
-    settings: Settings, sources: Sequence[Source], deletions: Deletions, *, named: bool
+    settings: Settings,
+    sources: Sequence[Source],
+    deletions: Deletions,
+    *,
+    named: bool,
+    verify_contents: bool = False,
 ) -> list[Forecast]:
     """Look at sources one after the other.
 
@@ -47,6 +53,7 @@ async def dry_run(
         sources: what would be imported.
         deletions: what would become of documents that a source has no more.
         named: the user named the source, so it may have moved.
+        verify_contents: read also what, by its stamp, has not changed.
 
     Raises:
         UnreachableError: Redis does not answer.
@@ -63,7 +70,9 @@ async def dry_run(
             if not named:
                 await refuse_namesakes(promises, sources)
             return [
-                await DryRun(settings, item, collection, promises, deletions).look()
+                await DryRun(
+                    settings, item, collection, promises, deletions, verify_contents=verify_contents
+                ).look()
                 for item in sources
             ]
     finally:
@@ -80,6 +89,8 @@ class DryRun:
         collection: str,
         promises: Promises | None,
         deletions: Deletions = Deletions.GUARDED,
+        *,
+        verify_contents: bool = False,
     ) -> None:
         """Prepare; nothing is read yet.
 
@@ -89,6 +100,7 @@ class DryRun:
             collection: where to.
             promises: of the collection; None where there is no ledger yet.
             deletions: what would become of documents that the source has no more.
+            verify_contents: read also what, by its stamp, has not changed.
         """
         self._settings = settings
         self._source = source
@@ -97,6 +109,9 @@ class DryRun:
         self._guard = Guard(deletions, settings.max_delete_share)
         options = SplitOptions(settings.chunk_size, settings.chunk_overlap, settings.chunk_unit)
         self._drafter = Drafter(source, options)
+        self._known = (
+            None if promises is None or verify_contents else Glance(promises, self._drafter).known
+        )
         self._count = counter_of(settings)
         self._tally = Tally()
         self._fates = Counter[str]()
@@ -109,7 +124,7 @@ class DryRun:
     async def look(self) -> Forecast:
         """List, read, parse and split everything, and ask the ledger about it."""
         begun = time.monotonic()
-        reader = Reader(self._source, self._settings.max_document_bytes, _unnumbered)
+        reader = Reader(self._source, self._settings.max_document_bytes, _unnumbered, self._known)
         processes = self._settings.producer_processes or cores()
         async with (
             Pool(self._drafter.recipe, processes) as pool,
@@ -145,6 +160,8 @@ class DryRun:
         known = await self._lookup(
             [(item.identity.document_id, item.identity.content_hash) for item in assignments]
         )
+        for _, registered in group.known:
+            self._tally.count_outcome(registered.outcome, "")
         work = []
         for assignment, found in zip(assignments, known, strict=True):
             if found is None:
@@ -160,6 +177,7 @@ class DryRun:
         await self._judge(drafts)
         gone = {o.key_bytes for o in (*group.omitted, *unparsed) if o.reason in WITHOUT_TEXT}
         keys = [item.entry.key_bytes for item in group.loaded]
+        keys += [entry.key_bytes for entry, _ in group.known]
         keys += [omission.key_bytes for omission in group.omitted]
         self._seen.extend(
             _half(document_id(self._source.name, key)) for key in keys if key not in gone

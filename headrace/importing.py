@@ -26,6 +26,7 @@ from headrace.checks import flush_collection, prepare_collection
 from headrace.namesakes import refuse_namesakes
 from headrace.prices import price_of
 from headrace.progress import Progress
+from headrace.recutting import notices
 from headrace.session import Session, require_servers
 from headrace.summary import Summary, summarise
 from headrace.watching import Watch, forgotten, outage_teller
@@ -75,6 +76,8 @@ class ImportOptions:
     """The most that this import may have embedded, of all its sources; None: no limit."""
     max_cost: float | None = None
     """Likewise, in US dollars."""
+    verify_contents: bool = False
+    """Read also what, by its stamp, has not changed."""
 
 
 class Import:
@@ -118,8 +121,10 @@ class Import:
         )
 
         async def producers(redis: Redis) -> list[Producer]:
+            promises = Promises(redis, options.collection)
             if not options.named_source:
-                await refuse_namesakes(Promises(redis, options.collection), sources)
+                await refuse_namesakes(promises, sources)
+            told = await notices(self._settings, options.collection, promises, sources, self._say)
             return [
                 Producer(
                     redis,
@@ -128,8 +133,10 @@ class Import:
                     options.collection,
                     deletions=options.deletions,
                     budgets=budgets,
+                    verify_contents=options.verify_contents,
+                    notice=notice,
                 )
-                for source in sources
+                for source, notice in zip(sources, told, strict=True)
             ]
 
         return await self.produce(producers)

@@ -96,6 +96,7 @@ def job_as_dict(job: Job, now_ms: int, price: float | None = None) -> dict[str, 
         "finished_ms": job.finished_ms,
         "trouble": job.trouble,
         "held": job.held,
+        "notice": job.notice,
         "counts": dict(sorted(job.counts.items())),
         "usd_saved": cost_usd(job.count("tokens_saved"), price),
     }

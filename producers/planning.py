@@ -80,10 +80,11 @@ class Planner:
 
         In the order of the listing, in lists that may be empty. While some are promised and
         given, the next are read, looked up and drafted. Unchanged documents end at one look-up
-        for all of a group, before they are parsed. Each item is counted once: by what the
-        ledger says of it, or as left out. A document for which another producer has promised
-        what it read later is read again. Ends early, and says so in the tally, once a budget is
-        reached; whenever spending is short, what was given is to be published before the next.
+        for all of a group, before they are parsed, and mostly before they are read. Each item
+        is counted once: by what the ledger says of it, or as left out. A document for which
+        another producer has promised what it read later is read again. Ends early, and says so
+        in the tally, once a budget is reached; whenever spending is short, what was given is to
+        be published before the next.
         """
         async with aclosing(self._reader.groups()) as groups:
             coming = asyncio.create_task(_next(groups))
@@ -126,10 +127,13 @@ class Planner:
         self._tally.listed += group.listed
         self._tally.source_bytes += group.size_bytes
         work = await self._look_up(group)
+        for _, found in group.known:
+            self._count(found.outcome, found.job)
         for omission in group.omitted:
             self._tally.omit(omission)
         later = {assignment.item.entry.key_bytes for assignment in work}
         keys = [item.entry.key_bytes for item in group.loaded]
+        keys += [entry.key_bytes for entry, _ in group.known]
         keys += [o.key_bytes for o in group.omitted if o.reason not in WITHOUT_TEXT]
         await self._mark_seen(key for key in keys if key not in later)
         for assignments in sheaves(work):
@@ -174,6 +178,7 @@ class Planner:
         known = await self._promises.lookup(
             [(item.identity.document_id, item.identity.content_hash) for item in assignments],
             reading=group.reading,
+            stamps=[item.identity.stamp for item in assignments],
         )
         work = []
         for assignment, found in zip(assignments, known, strict=True):
@@ -183,9 +188,7 @@ class Planner:
                 self._count(found.outcome, found.job)
         return work
 
-    async def _promise(
-        self, drafted: Sequence[Read]
-    ) -> tuple[list[Part], dict[bytes, str]]:
+    async def _promise(self, drafted: Sequence[Read]) -> tuple[list[Part], dict[bytes, str]]:
         """Give parts, and the keys of what is outdated, with the job of who knew better."""
         drafts = [(reading, item) for reading, item in drafted if isinstance(item, Draft)]
         unparsed = [item for _, item in drafted if isinstance(item, Omission)]
@@ -227,6 +230,7 @@ class Planner:
                     content_hash=draft.part.content_hash,
                     chunk_count=draft.part.chunk_count,
                     reading=reading,
+                    stamp=draft.stamp,
                 )
                 for reading, draft in drafts
             ],

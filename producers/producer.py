@@ -17,8 +17,10 @@ from contract.ledger.usage import Usage
 from contract.settings import Settings
 from contract.tasks import end
 from producers.batching import Batcher, BatchLimits
+from producers.cutting import cutting_of
 from producers.deleting import Deleter, Deletions, Guard
 from producers.drafting import Drafter
+from producers.glancing import Glance
 from producers.lanes import Lanes
 from producers.planning import Planner
 from producers.pool.pool import Pool, cores
@@ -50,8 +52,11 @@ class Producer:
         source: Source,
         collection: str,
         now: Callable[[], float] = time.monotonic,
+        *,
         deletions: Deletions = Deletions.GUARDED,
         budgets: Budgets | None = None,
+        verify_contents: bool = False,
+        notice: str = "",
     ) -> None:
         """Prepare; nothing is sent or read yet.
 
@@ -63,6 +68,8 @@ class Producer:
             now: a clock that does not jump.
             deletions: what becomes of documents that the source has no more.
             budgets: what may be embedded; shared by the producers of a run. None: everything.
+            verify_contents: read also what, by its stamp, has not changed.
+            notice: what people were told before; kept with the job.
         """
         self.tally = Tally()
         self.job = ""
@@ -70,10 +77,15 @@ class Producer:
         self._settings = settings
         self._source = source
         self._collection = collection
+        self._options = SplitOptions(
+            settings.chunk_size, settings.chunk_overlap, settings.chunk_unit
+        )
         self._ledger = Ledger(redis, collection)
         self._jobs = Jobs(redis, collection)
         self._now = now
         self._budgets = budgets
+        self._verify_contents = verify_contents
+        self._notice = notice
         self._guard = Guard(deletions, settings.max_delete_share)
 
     @property
@@ -110,6 +122,8 @@ class Producer:
         """Create the job, so that it can be watched."""
         if not self.job:
             self.job = await self._jobs.create(self._source.name)
+            if self._notice:
+                await self._jobs.note(self.job, self._notice)
 
     async def batches(self) -> AsyncIterator[Batch]:
         """Plan, and give batches with versions; publishing them is the caller's.
@@ -174,6 +188,8 @@ class Producer:
         async with aclosing(self._brought()) as brought:
             async for batches in brought:
                 yield batches
+        if not self.tally.held and await self._is_all(listing):
+            await promises.set_cutting(source.name, cutting_of(source, self._options))
         if self.tally.held:
             # Not all is listed. And a file that was moved would be gone before it is back.
             return
@@ -183,11 +199,13 @@ class Producer:
     async def _brought(self) -> AsyncGenerator[list[Batch]]:
         """Give the batches of what is new or changed."""
         settings, source, promises = self._settings, self._source, self._ledger.promises
+        drafter = Drafter(source, self._options)
         reader = Reader(
-            source, settings.max_document_bytes, lambda: promises.begin_reading(source.name)
+            source,
+            settings.max_document_bytes,
+            lambda: promises.begin_reading(source.name),
+            None if self._verify_contents else Glance(promises, drafter).known,
         )
-        options = SplitOptions(settings.chunk_size, settings.chunk_overlap, settings.chunk_unit)
-        drafter = Drafter(source, options)
         batcher = self._batcher()
         usage = Usage(self._ledger.redis, self._collection)
         spending = Spending(usage, self._jobs, self._budgets, source.name, self.job)
@@ -204,6 +222,15 @@ class Producer:
         last = batcher.flush()
         if last is not None:
             yield [last]
+
+    async def _is_all(self, listing: int) -> bool:
+        """Tell whether nothing is known of the source but what was listed, or is gone."""
+        if not (self._source.shows_all and self._source.complete):
+            return False
+        async for page in self._ledger.promises.unseen(self._source.name, listing):
+            if not all(self._source.covers(gone.key_bytes) for gone in page):
+                return False
+        return True
 
     async def _deleted(self, listing: int, known: int) -> AsyncGenerator[list[Batch]]:
         """Give the batches that delete what is gone."""

@@ -65,7 +65,9 @@ class Spending:
         held: why nothing more may be promised; empty as long as something may.
     """
 
-    def __init__(self, usage: Usage, jobs: Jobs, budgets: Budgets | None, source: str, job: str):
+    def __init__(
+        self, usage: Usage, jobs: Jobs, budgets: Budgets | None, source: str, job: str
+    ) -> None:
         """Prepare; nothing is sent yet.
 
         Args:
@@ -111,17 +113,15 @@ class Spending:
                 through = True
         self.is_short = False
 
-    async def _reserve(
-        self, budgets: Budgets, costs: Sequence[int], *, through: bool
-    ) -> Reserved:
+    async def _reserve(self, budgets: Budgets, costs: Sequence[int], *, through: bool) -> Reserved:
         return await self._usage.reserve(
             Reservation(
                 job=self.job,
                 source=self._source,
                 day=day_of(budgets.now()),
                 run=budgets.jobs,
-                run_tokens=budgets.run and budgets.run.tokens,
-                day_tokens=budgets.day and budgets.day.tokens,
+                run_tokens=None if budgets.run is None else budgets.run.tokens,
+                day_tokens=None if budgets.day is None else budgets.day.tokens,
                 costs=costs,
                 through=through,
             )

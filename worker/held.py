@@ -1,4 +1,4 @@
-"""What budgets have stopped, for the metrics of each worker: producers live too short for theirs."""
+"""What budgets have stopped, for the metrics of workers: producers live too short for their own."""
 
 import asyncio
 import logging

@@ -58,6 +58,8 @@ class Job:
     """A ``control.Halt``."""
     held: str = ""
     """Why its producer stopped before the end of its source: a budget was reached."""
+    notice: str = ""
+    """What people were told before it began: why it costs more than they may expect."""
 
     def count(self, name: str) -> int:
         """Give a counter; 0 when nothing was counted."""
@@ -93,7 +95,17 @@ class Job:
         return JobState.LISTING
 
 
-_FACTS = ("source", "created_ms", "seen_ms", "finished_ms", "sealed", "trouble", "halt", "held")
+_FACTS = (
+    "source",
+    "created_ms",
+    "seen_ms",
+    "finished_ms",
+    "sealed",
+    "trouble",
+    "halt",
+    "held",
+    "notice",
+)
 
 
 class Jobs:
@@ -142,6 +154,10 @@ class Jobs:
     async def note_trouble(self, job: str, message: str) -> None:
         """Keep the last thing that went wrong and will be tried again, for people to see."""
         await self._write(job, {"trouble": message[:LONGEST_TROUBLE]})
+
+    async def note(self, job: str, notice: str) -> None:
+        """Keep what people were told before the job began."""
+        await self._write(job, {"notice": notice[:LONGEST_TROUBLE]})
 
     async def hold(self, job: str, reason: str) -> None:
         """Say why the producer stops before the end of its source; to be followed by a seal."""
@@ -195,6 +211,7 @@ def _job(name: str, collection: str, fields: Mapping[Any, Any]) -> Job:
         trouble=values.get("trouble", ""),
         halt=values.get("halt", ""),
         held=values.get("held", ""),
+        notice=values.get("notice", ""),
         counts={key: int(value) for key, value in values.items() if key not in _FACTS},
     )
     return job if job.sealed and job.drained else replace(job, finished_ms=0)

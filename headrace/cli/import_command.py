@@ -39,6 +39,7 @@ class _Asked:
     no_delete: bool
     max_tokens: int | None
     max_cost: float | None
+    verify_contents: bool
     verbose: bool
     as_json: bool
 
@@ -87,6 +88,11 @@ class _Asked:
     type=click.FloatRange(0, min_open=True),
     metavar="USD",
     help="Likewise, in US dollars (setting embedding_price, or list prices).",
+)
+@click.option(
+    "--verify-contents",
+    is_flag=True,
+    help="Read every file, also those whose times and size are the same.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="With --dry-run: name the documents.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
@@ -148,6 +154,7 @@ def _run(settings: Settings, sources: list[Source], asked: _Asked) -> list[Summa
         deletions=asked.deletions,
         max_tokens=asked.max_tokens,
         max_cost=asked.max_cost,
+        verify_contents=asked.verify_contents,
     )
     with open_session(settings, say) as session, ProgressLine() as line:
         importing = Import(session, options, on_progress=line.show, say=line.say)
@@ -158,7 +165,14 @@ def _forecast(settings: Settings, sources: list[Source], asked: _Asked) -> list[
     from headrace.dry_run import dry_run  # noqa: PLC0415 - likewise
 
     def look(known: Settings) -> list[Forecast]:
-        return asyncio.run(dry_run(known, sources, asked.deletions, named=bool(asked.source)))
+        looking = dry_run(
+            known,
+            sources,
+            asked.deletions,
+            named=bool(asked.source),
+            verify_contents=asked.verify_contents,
+        )
+        return asyncio.run(looking)
 
     if is_local(settings) and not DataFolder(settings.data_folder.absolute()).exists():
         return look(settings)  # Nothing is known yet, and nothing is to be made.

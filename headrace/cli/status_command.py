@@ -74,6 +74,8 @@ def _lines(status: Status, settings: Settings) -> list[str]:
             lines.append(f"  {job_line(job, status.now_ms, price)}")
             if job.trouble and not job.drained:
                 lines.append(f"    waiting: {job.trouble}")
+            if job.notice:
+                lines.append(f"    {job.notice}")
             if job.held:
                 lines.append(f"    held: {job.held}")
     return lines

@@ -53,13 +53,13 @@ def test_what_is_free_is_not_limited_by_a_cost() -> None:
 @pytest.mark.parametrize(
     ("values", "tokens"),
     [
-        ({"embedding_provider": "local"}, 5),
-        ({}, 4),
-        ({"embedding_model": "bge-m3", "embedding_base_url": "http://gpu:8000/v1"}, 8),
+        ({"embedding_provider": "local"}, 10),
+        ({}, 9),
+        ({"embedding_model": "bge-m3", "embedding_base_url": "http://gpu:8000/v1"}, 12),
     ],
 )
 def test_tokens_are_those_of_the_model(values: dict[str, Any], tokens: int) -> None:
     """WordPiece for the local one, OpenAI's own for theirs, and a third of the bytes of others."""
     budgets = budgets_of(_settings(**values), max_tokens=1)
     assert budgets is not None
-    assert budgets.count("The wheel is knocking.") == tokens
+    assert budgets.count("The unaffable sluice keeps knocking.") == tokens

@@ -92,9 +92,39 @@ def test_a_budget_leaves_deletions_for_later(
     gone.unlink()
     for path in others[:2]:
         path.write_text(path.read_text().replace("the", "no").replace("mill", "forge"))
-    budget = str(_tokens(folder) // 5)
+    budget = str(_tokens(folder) // 4)  # one of the two
     (held,) = command.run("import", folder, "--max-tokens", budget, "--json").expect(4).json
     assert held["deleted"] == 0
     (done,) = command.run("import", folder, "--json").expect(0).json
     assert done["deleted"] == 1
     place.servers.assert_holds(folder.name, chunks_of(folder))
+
+
+def test_what_another_way_to_cut_costs_is_told_before(
+    place: Place, headrace: Command, exact: FakeEndpoint, tmp_path: Path
+) -> None:
+    """What is announced is what the endpoint counts then, on standard error and in the job."""
+    folder = tmp_path / f"recut_{tmp_path.name}"
+    write_library(folder, 6, 3_000)
+    command = headrace.with_settings(collection=folder.name, embedding_price=3.0)
+    command.run("import", folder).expect(0)
+    paid = exact.stats()["tokens"]
+    smaller = command.with_settings(chunk_size=90, chunk_overlap=10)
+    (foretold,) = smaller.run("import", folder, "--dry-run", "--json").expect(0).json
+    ended = smaller.run("import", folder, "--json").expect(0)
+    (summary,) = ended.json
+    assert summary["changed"] == 6
+    notice = (
+        f"{folder.name}: chunk_size 200 -> 90, chunk_overlap 20 -> 10: 6 documents to be embedded "
+        f"anew, at most {summary['chunks']} chunks, {summary['tokens']} tokens, "
+        f"at most about ${summary['tokens'] * 3.0 / 1e6:.4f}"
+    )
+    assert notice in ended.err
+    assert foretold["tokens"] == summary["tokens"]
+    # The command itself may embed one word, to see whether the model is there.
+    assert summary["tokens"] <= exact.stats()["tokens"] - paid <= summary["tokens"] + 4
+    shown = smaller.run("jobs", "show", summary["job"], "--json").expect(0).json
+    assert shown["notice"] == notice
+    assert "chunk_size" not in smaller.run("import", folder).expect(0).err
+    settings = load_settings({}, folder, chunk_size=90, chunk_overlap=10)
+    place.servers.assert_holds(folder.name, chunks_of(folder, settings))

@@ -9,7 +9,6 @@ from redis.asyncio import Redis
 from contract.batch import Batch, Part, decode
 from contract.errors import GuardError
 from contract.ids import chunk_ids, document_id
-from contract.ledger.connection import text
 from contract.ledger.jobs import Job, Jobs
 from contract.ledger.ledger import Ledger
 from contract.ledger.records import ClaimState, Finish, PartMark, Verdict
@@ -95,8 +94,9 @@ class Mill:
     async def waiting(self) -> list[Batch]:
         """Read the batches that wait."""
         found = []
-        for name in await self.redis.zrange(self.ledger.keys.waiting, 0, -1):
-            payload = await self.redis.hget(self.ledger.keys.batch(text(name)), "payload")
+        names: list[bytes] = await self.redis.zrange(self.ledger.keys.waiting, 0, -1)  # type: ignore[assignment]
+        for name in names:
+            payload = await self.redis.hget(self.ledger.keys.batch(name.decode()), "payload")
             if isinstance(payload, bytes):
                 found.append(decode(payload))
         return found

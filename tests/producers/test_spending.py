@@ -36,15 +36,11 @@ def day_of_source(tokens: int, now: Callable[[], float]) -> Budgets:
     return Budgets(words, day=Budget(tokens, f"source_tokens_per_day {tokens}"), now=now)
 
 
-def producer(
-    mill: Mill, budgets: Budgets, name: str = SOURCE, *, keeps: bool = False
-) -> Producer:
+def producer(mill: Mill, budgets: Budgets, name: str = SOURCE, *, keeps: bool = False) -> Producer:
     """Make a producer of the folder."""
     source = open_source(str(mill.folder), name=name)
     never = Deletions.NEVER if keeps else Deletions.GUARDED
-    return Producer(
-        mill.redis, mill.settings, source, COLLECTION, deletions=never, budgets=budgets
-    )
+    return Producer(mill.redis, mill.settings, source, COLLECTION, deletions=never, budgets=budgets)
 
 
 async def bring(
@@ -216,9 +212,7 @@ async def test_a_producer_that_publishes_by_itself(
     assert (await library.job(made)).count("documents_new") == 7
 
 
-async def test_two_runs_at_once_share_a_day(
-    library: Mill, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_two_runs_at_once_share_a_day(library: Mill, monkeypatch: pytest.MonkeyPatch) -> None:
     """Together they stay within it, though neither sees what the other is about to use."""
     monkeypatch.setattr(spending, "POLL_SECONDS", 0.01)
     other = Mill(library.folder.parent / "more", library.redis, library.settings)

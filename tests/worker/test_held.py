@@ -6,8 +6,8 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from contract.ledger.jobs import Jobs
-from contract.names import Keys
 from contract.ledger.usage import day_of
+from contract.names import Keys
 from worker.held import Held, look
 from worker.metrics import Metrics
 

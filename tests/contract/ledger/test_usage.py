@@ -109,8 +109,8 @@ async def test_so_many_documents_as_fit(desk: Desk) -> None:
     """In order: one that does not fit stops those behind it, but for those that cost nothing."""
     job = await desk.jobs.create("docs")
     assert await desk.reserve(job, 60, 0, 41, 0, 1) == Reserved(2, 0, 0)
-    assert await desk.reserve(job, 40, 0, 1) == Reserved(2, 0, 60)
-    assert await desk.reserve(job, 1) == Reserved(0, 0, 100)
+    assert await desk.reserve(job, 40, 0, 1) == Reserved(2, 60, 60)
+    assert await desk.reserve(job, 1) == Reserved(0, 100, 100)
 
 
 async def test_what_is_used_counts_instead_of_what_was_set_aside(desk: Desk) -> None:
@@ -122,7 +122,7 @@ async def test_what_is_used_counts_instead_of_what_was_set_aside(desk: Desk) -> 
     assert (await desk.reserve(job, 11)).documents == 0
     await desk.finish(second, 10)
     assert (await desk.reserve(job, 11)).today == 90
-    assert await desk.reserve(job, 71, 70, through=True) == Reserved(0, 0, 30)
+    assert await desk.reserve(job, 71, 70, through=True) == Reserved(0, 30, 30)
     assert (await desk.reserve(job, 70, 1)).documents == 1
 
 
@@ -131,7 +131,7 @@ async def test_more_than_was_set_aside(desk: Desk) -> None:
     job = await desk.jobs.create("docs")
     await desk.reserve(job, 50)
     await desk.finish(await desk.batch(job, "a"), 120)
-    assert await desk.reserve(job, 1, through=True) == Reserved(0, 0, 120)
+    assert await desk.reserve(job, 1, through=True) == Reserved(0, 120, 120)
 
 
 async def test_runs_of_a_source_share_its_day(desk: Desk) -> None:
@@ -178,6 +178,6 @@ async def test_another_day_begins_anew(desk: Desk) -> None:
     await desk.reserve(job, 100)
     await desk.finish(await desk.batch(job, "a"), 100)
     tomorrow = {"day": await desk.today() + 1, "through": True}
-    assert await desk.reserve(job, 100, **tomorrow) == Reserved(1, 0, 0)
+    assert await desk.reserve(job, 100, **tomorrow) == Reserved(1, 100, 0)
     await desk.finish(await desk.batch(job, "b"), 100)
-    assert await desk.reserve(job, 1, **tomorrow) == Reserved(0, 0, 100)
+    assert await desk.reserve(job, 1, **tomorrow) == Reserved(0, 200, 100)
