@@ -41,6 +41,16 @@ def content_hash(content: bytes, fingerprint: str) -> str:
     return _digest("content", fingerprint.encode(), content)
 
 
+def content_stamp(state: str, fingerprint: str) -> str:
+    """Name what shows, without a look at it, that a content is the same: 32 hex digits.
+
+    Args:
+        state: what a source tells of the content: another one whenever the content changes.
+        fingerprint: as for ``content_hash``.
+    """
+    return _digest("stamp", fingerprint.encode(), state.encode("utf-8", "surrogateescape"))
+
+
 def chunk_id(document_id: str, version: int, ordinal: int) -> str:
     """Name a row: it belongs to one version of one document for ever."""
     return f"{document_id}:{version}:{ordinal}"

@@ -36,6 +36,11 @@ def reading_field(source: str) -> str:
     return f"{source}\0reading"
 
 
+def cutting_field(source: str) -> str:
+    """Name the field of ``Keys.sources`` that holds how a source was cut by its last import."""
+    return f"{source}\0cutting"
+
+
 @dataclass(frozen=True, slots=True)
 class Keys:
     """The Redis keys of one collection's ledger."""
@@ -120,6 +125,15 @@ class Keys:
     def meta(self) -> str:
         """A hash: ``built`` is 1 once the ledger is known to know all that Milvus holds."""
         return f"{self.prefix}:meta"
+
+    @property
+    def reserved(self) -> str:
+        """A hash: job to the tokens that it has set aside, and since when that is counted."""
+        return f"{self.prefix}:reserved"
+
+    def usage(self, day: int | str) -> str:
+        """A hash: source to the tokens embedded on a day (UTC), in days since 1970."""
+        return f"{self.prefix}:usage:{day}"
 
     def lock(self, what: str) -> str:
         """A short-lived lock."""

@@ -112,7 +112,13 @@ class Settings(BaseModel):
     )
     embedding_threads: Positive = Field(2, description="threads of the local model, a process")
     embedding_price: Annotated[float, Field(ge=0)] | None = Field(
-        None, description="US dollars per million tokens, for `--dry-run`; unset: list prices"
+        None, description="US dollars per million tokens, as for `--max-cost`; unset: list prices"
+    )
+    source_tokens_per_day: Positive | None = Field(
+        None, description="imports stop once a source has used so many on a day (UTC)"
+    )
+    source_cost_per_day: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="likewise, US dollars"
     )
     embedding_cache_url: CacheUrl | None = Field(
         None,

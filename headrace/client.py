@@ -3,8 +3,8 @@
 import asyncio
 import dataclasses
 import threading
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Coroutine, Iterable, Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -14,6 +14,7 @@ from contract.ledger.connection import check, connect, translated
 from contract.ledger.records import DeadLetter
 from contract.settings import Settings, load_settings
 from headrace.importing import Import, ImportOptions
+from headrace.loop_thread import loop_thread
 from headrace.replaying import ReplaySummary, replay
 from headrace.search import Hit, Terms
 from headrace.searcher import Searcher
@@ -69,7 +70,7 @@ class Headrace:
             UsageError: the configuration is incomplete.
             UnreachableError: an embedded server does not start.
         """
-        self._loop = self._stack.enter_context(_loop_thread())
+        self._loop = self._stack.enter_context(loop_thread())
         self._session = self._stack.enter_context(open_session(self._settings, lambda _: None))
         return self
 
@@ -87,7 +88,7 @@ class Headrace:
         self._session = None
         self._stack.close()
 
-    def import_files(
+    def import_files(  # noqa: PLR0913 - all but the first are named
         self,
         path: str,
         *,
@@ -95,6 +96,9 @@ class Headrace:
         source: str | None = None,
         glob: str | None = None,
         deletions: Deletions = Deletions.GUARDED,
+        max_tokens: int | None = None,
+        max_cost: float | None = None,
+        verify_contents: bool = False,
     ) -> Summary:
         """Bring in a folder, a glob or a file, and wait until all of it can be found.
 
@@ -104,16 +108,26 @@ class Headrace:
             source: name of the source; the folder's name when None.
             glob: only files whose path in the source matches.
             deletions: what becomes of documents whose files are gone.
+            max_tokens: to be embedded; where it is reached the summary says so (``held``).
+            max_cost: likewise, in US dollars.
+            verify_contents: read also files whose times, size and inode have not changed.
 
         Raises:
             CancelledJobError: someone cancelled the job.
             GuardError: too many documents would have been deleted; all else is done.
-            UsageError: the path does not exist, or the collection does not fit.
+            UsageError: the path does not exist, the collection does not fit, or no price is known.
             TransientError: a server does not answer.
         """
         opened = open_source(path, glob=glob, name=source)
         options = self._options(collection, named=source is not None)
-        return self._import(opened, dataclasses.replace(options, deletions=deletions))
+        options = dataclasses.replace(
+            options,
+            deletions=deletions,
+            max_tokens=max_tokens,
+            max_cost=max_cost,
+            verify_contents=verify_contents,
+        )
+        return self._import(opened, options)
 
     def import_documents(
         self, documents: Iterable[Document], *, source: str, collection: str | None = None
@@ -273,17 +287,3 @@ async def _read_letters(settings: Settings, selection: Selection) -> list[DeadLe
             return [letter async for _, letter in selection.letters(redis)]
     finally:
         await redis.aclose()
-
-
-@contextmanager
-def _loop_thread() -> Iterator[asyncio.AbstractEventLoop]:
-    """Run an event loop in a thread of its own while the block lasts."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="headrace-client", daemon=True)
-    thread.start()
-    try:
-        yield loop
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()

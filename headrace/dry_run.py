@@ -4,7 +4,7 @@ import asyncio
 import time
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 
 import numpy as np
@@ -14,18 +14,20 @@ from contract.ledger.connection import check, connect, translated
 from contract.ledger.promises import Promises
 from contract.ledger.records import Gone, Outcome
 from contract.settings import Settings
-from contract.wordpiece import wordpiece
 from headrace.forecast import Forecast, Named
 from headrace.namesakes import refuse_namesakes
 from headrace.prices import cost_usd, price_of
 from headrace.summary import left_of
+from headrace.tokens import counter_of
 from producers.deleting import Deletions, Guard, losses
 from producers.document import Omission, printable
 from producers.drafting import Draft, Drafter
+from producers.glancing import Glance
 from producers.planning import WITHOUT_TEXT, sheaves
 from producers.pool.pool import Pool, cores
 from producers.reading import Group, Reader
 from producers.sources.source import Source
+from producers.spending import tokens_of
 from producers.splitting import SplitOptions
 from producers.tally import Tally
 
@@ -37,7 +39,12 @@ _EVERY_LISTING = 2**53
 
 
 async def dry_run(
-    settings: Settings, sources: Sequence[Source], deletions: Deletions, *, named: bool
+    settings: Settings,
+    sources: Sequence[Source],
+    deletions: Deletions,
+    *,
+    named: bool,
+    verify_contents: bool = False,
 ) -> list[Forecast]:
     """Look at sources one after the other.
 
@@ -46,6 +53,7 @@ async def dry_run(
         sources: what would be imported.
         deletions: what would become of documents that a source has no more.
         named: the user named the source, so it may have moved.
+        verify_contents: read also what, by its stamp, has not changed.
 
     Raises:
         UnreachableError: Redis does not answer.
@@ -62,7 +70,9 @@ async def dry_run(
             if not named:
                 await refuse_namesakes(promises, sources)
             return [
-                await DryRun(settings, item, collection, promises, deletions).look()
+                await DryRun(
+                    settings, item, collection, promises, deletions, verify_contents=verify_contents
+                ).look()
                 for item in sources
             ]
     finally:
@@ -79,6 +89,8 @@ class DryRun:
         collection: str,
         promises: Promises | None,
         deletions: Deletions = Deletions.GUARDED,
+        *,
+        verify_contents: bool = False,
     ) -> None:
         """Prepare; nothing is read yet.
 
@@ -88,6 +100,7 @@ class DryRun:
             collection: where to.
             promises: of the collection; None where there is no ledger yet.
             deletions: what would become of documents that the source has no more.
+            verify_contents: read also what, by its stamp, has not changed.
         """
         self._settings = settings
         self._source = source
@@ -96,6 +109,10 @@ class DryRun:
         self._guard = Guard(deletions, settings.max_delete_share)
         options = SplitOptions(settings.chunk_size, settings.chunk_overlap, settings.chunk_unit)
         self._drafter = Drafter(source, options)
+        self._known = (
+            None if promises is None or verify_contents else Glance(promises, self._drafter).known
+        )
+        self._count = counter_of(settings)
         self._tally = Tally()
         self._fates = Counter[str]()
         self._named: list[Named] = []
@@ -107,7 +124,7 @@ class DryRun:
     async def look(self) -> Forecast:
         """List, read, parse and split everything, and ask the ledger about it."""
         begun = time.monotonic()
-        reader = Reader(self._source, self._settings.max_document_bytes, _unnumbered)
+        reader = Reader(self._source, self._settings.max_document_bytes, _unnumbered, self._known)
         processes = self._settings.producer_processes or cores()
         async with (
             Pool(self._drafter.recipe, processes) as pool,
@@ -143,6 +160,8 @@ class DryRun:
         known = await self._lookup(
             [(item.identity.document_id, item.identity.content_hash) for item in assignments]
         )
+        for _, registered in group.known:
+            self._tally.count_outcome(registered.outcome, "")
         work = []
         for assignment, found in zip(assignments, known, strict=True):
             if found is None:
@@ -158,6 +177,7 @@ class DryRun:
         await self._judge(drafts)
         gone = {o.key_bytes for o in (*group.omitted, *unparsed) if o.reason in WITHOUT_TEXT}
         keys = [item.entry.key_bytes for item in group.loaded]
+        keys += [entry.key_bytes for entry, _ in group.known]
         keys += [omission.key_bytes for omission in group.omitted]
         self._seen.extend(
             _half(document_id(self._source.name, key)) for key in keys if key not in gone
@@ -178,8 +198,9 @@ class DryRun:
         for draft, version in zip(drafts, committed, strict=True):
             self._name(draft.entry.key, "changed" if version else "new")
             self._chunks += draft.part.chunk_count
-        texts = [chunk.text for draft in drafts for chunk in draft.part.chunks]
-        self._tokens += await asyncio.to_thread(_tokens, texts)
+        self._tokens += await asyncio.to_thread(
+            lambda: sum(tokens_of(draft.part, self._count) for draft in drafts)
+        )
 
     async def _look_for_gone(self) -> str:
         """Count what would be deleted; returns why a guard would stop that, if one would."""
@@ -230,8 +251,3 @@ def _unseen(
     at = np.searchsorted(seen, halves)
     found = (at < len(seen)) & (np.take(seen, at, mode="clip") == halves) if len(seen) else at < 0
     return [item for item, was_seen in zip(page, found, strict=True) if not was_seen]
-
-
-def _tokens(texts: Iterable[str]) -> int:
-    count = wordpiece().count
-    return sum(count(text) for text in texts)

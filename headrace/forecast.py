@@ -38,7 +38,7 @@ class Forecast:
     chunks: int
     """At most so many are to be embedded: texts that are there already are not."""
     tokens: int
-    """Of these chunks, as the local model counts; an endpoint's count differs a little."""
+    """Of these chunks, each text of a document once; as the model counts, if that is known."""
     cost_usd: float | None
     """Of these tokens; None when no price is known."""
     seconds: float
@@ -65,7 +65,7 @@ def text_of(forecast: Forecast, *, names: bool) -> str:
         f"{forecast.failed} failed, {forecast.skipped} skipped"
         + (f", {forecast.resumed} to be resumed" if forecast.resumed else ""),
         f"  embedding  at most {forecast.chunks} chunks, about {forecast.tokens} tokens, "
-        + _cost(forecast.cost_usd),
+        + cost_text(forecast.cost_usd),
     ]
     if forecast.guard:
         lines.append(f"  guard      it would stop before it deletes: {forecast.guard}")
@@ -78,7 +78,8 @@ def text_of(forecast: Forecast, *, names: bool) -> str:
     return "\n".join([*lines, *left_lines(forecast.left_out)])
 
 
-def _cost(usd: float | None) -> str:
+def cost_text(usd: float | None) -> str:
+    """Write US dollars for a person; None where no price is known."""
     if usd is None:
         return "at a price that is not known (setting embedding_price)"
     return f"at most about ${usd:.4f}" if usd else "free of charge"

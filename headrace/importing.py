@@ -21,10 +21,12 @@ from contract.ledger.records import DeadLetter
 from contract.ledger.sweeper import keep_sweeping
 from contract.queue import make_app
 from contract.tasks import end
+from headrace.budgets import budgets_of
 from headrace.checks import flush_collection, prepare_collection
 from headrace.namesakes import refuse_namesakes
 from headrace.prices import price_of
 from headrace.progress import Progress
+from headrace.recutting import notices
 from headrace.session import Session, require_servers
 from headrace.summary import Summary, summarise
 from headrace.watching import Watch, forgotten, outage_teller
@@ -73,6 +75,12 @@ class ImportOptions:
     """What becomes of documents that a source has no more."""
     listing: Listing | None = None
     """One that is shared with other imports; None: each source gets one of its own."""
+    max_tokens: int | None = None
+    """The most that this import may have embedded, of all its sources; None: no limit."""
+    max_cost: float | None = None
+    """Likewise, in US dollars."""
+    verify_contents: bool = False
+    """Read also what, by its stamp, has not changed."""
 
 
 class Import:
@@ -110,13 +118,23 @@ class Import:
             CancelledJobError: a job was cancelled from elsewhere.
             GuardError: too many documents would have been deleted; all else is done.
             UnreachableError: a server does not answer.
-            UsageError: configuration, collection or source do not fit.
+            UsageError: configuration, collection or source do not fit, or a cost is limited
+                and the price is not known.
         """
+        options = self._options
+        budgets = budgets_of(
+            self._settings, max_tokens=options.max_tokens, max_cost=options.max_cost
+        )
 
         async def producers(redis: Redis) -> list[Producer]:
-            options = self._options
+            promises = Promises(redis, options.collection)
             if not options.named_source:
-                await refuse_namesakes(Promises(redis, options.collection), sources)
+                await refuse_namesakes(promises, sources)
+            told = [""] * len(sources)
+            if options.listing is None:  # else it was told as that began
+                told = await notices(
+                    self._settings, options.collection, promises, sources, self._say
+                )
             return [
                 Producer(
                     redis,
@@ -125,8 +143,11 @@ class Import:
                     options.collection,
                     deletions=options.deletions,
                     listing=options.listing,
+                    budgets=budgets,
+                    verify_contents=options.verify_contents,
+                    notice=notice,
                 )
-                for source in sources
+                for source, notice in zip(sources, told, strict=True)
             ]
 
         return await self.produce(producers)
@@ -216,7 +237,8 @@ class Import:
             missing = production.tally.promised - jobs[0].documents_settled
             if missing > 0:
                 raise forgotten(str(missing))
-        state = "detached" if self._options.detach else "done"
+        ended = "budget reached" if production.tally.held else "done"
+        state = "detached" if self._options.detach else ended
         seconds = time.monotonic() - begun
         letters = await watch.patiently(self._letters(redis, jobs))
         price = price_of(self._settings)

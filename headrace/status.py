@@ -14,6 +14,7 @@ from contract.ledger.jobs import Job, Jobs, collections
 from contract.ledger.ledger import Ledger
 from contract.ledger.letters import Letters
 from contract.ledger.records import Totals
+from contract.ledger.usage import Usage, day_of
 from contract.presence import PRODUCERS_KEY, Trouble, present_workers, troubles_of
 from headrace.prices import cost_usd
 from headrace.schedules.book import Book
@@ -32,6 +33,8 @@ class CollectionStatus:
     """Documents that can't be ingested; each is found as it was before, if it was."""
     clearing: tuple[str, ...]
     """Cancelled jobs whose documents are being given up still."""
+    tokens_today: Mapping[str, int]
+    """What sources have used since midnight (UTC); those that used nothing are left out."""
     jobs: tuple[Job, ...]
     """The newest, and of the older ones those that are paused."""
 
@@ -63,6 +66,7 @@ async def read_status(redis: Redis, *, jobs: int, is_broker: bool = True) -> Sta
         is_broker: whether this Redis holds the queues as well.
     """
     found = []
+    today = day_of(time.time())
     for name in await collections(redis):
         newest = await Jobs(redis, name).latest(max(jobs, LOOKED_AT_JOBS))
         shown = [job for at, job in enumerate(newest) if at < jobs or job.halt == Halt.PAUSED.value]
@@ -72,6 +76,7 @@ async def read_status(redis: Redis, *, jobs: int, is_broker: bool = True) -> Sta
                 await Ledger(redis, name).totals(),
                 await Letters(redis, name).count(),
                 tuple(await JobControl(redis, name).cancelled_jobs()),
+                await Usage(redis, name).of_day(today),
                 tuple(shown),
             )
         )
@@ -100,6 +105,8 @@ def job_as_dict(job: Job, now_ms: int, price: float | None = None) -> dict[str, 
         "created_ms": job.created_ms,
         "finished_ms": job.finished_ms,
         "trouble": job.trouble,
+        "held": job.held,
+        "notice": job.notice,
         "counts": dict(sorted(job.counts.items())),
         "usd_saved": cost_usd(job.count("tokens_saved"), price),
     }
@@ -124,6 +131,7 @@ def status_as_dict(status: Status, price: float | None = None) -> dict[str, Any]
                 "unfinished": asdict(item.unfinished),
                 "dead_letters": item.dead_letters,
                 "clearing": list(item.clearing),
+                "tokens_today": dict(item.tokens_today),
                 "jobs": [job_as_dict(job, status.now_ms, price) for job in item.jobs],
             }
             for item in status.collections

@@ -33,7 +33,7 @@ class Summary:
     collection: str
     job: str
     state: str
-    """``done``, or ``detached`` when nobody waited."""
+    """``done``, ``budget reached``, or ``detached`` when nobody waited."""
     new: int
     changed: int
     deleted: int
@@ -47,6 +47,8 @@ class Summary:
     """Gone from the source and not deleted, by a guard or on demand."""
     incomplete: bool
     """The listing did not see everything: nothing was deleted."""
+    held: str
+    """Which budget was reached, so that the rest waits for the next run; empty if none was."""
     chunks: int
     reused: int
     """Of the chunks, those whose vectors were there already."""
@@ -107,6 +109,7 @@ def summarise(
         failed=counters["documents_unreadable"] + len(dead),
         kept=tally.kept,
         incomplete=tally.incomplete,
+        held=tally.held,
         chunks=chunks,
         reused=own.count("chunks_reused"),
         tokens=own.count("tokens"),
@@ -147,6 +150,8 @@ def text_of(summary: Summary) -> str:
         lines.append(f"  kept       {summary.kept} documents that are gone from the source")
     if summary.incomplete:
         lines.append("  incomplete the listing did not see everything: nothing was deleted")
+    if summary.held:
+        lines.append(f"  held       {summary.held}")
     return "\n".join([*lines, *left_lines(summary.left_out)])
 
 

@@ -28,6 +28,7 @@ class Reason(StrEnum):
     TOO_SLOW = "too_slow"
     DEADLY = "deadly"
     REPEATED = "repeated"
+    OVER_BUDGET = "over_budget"
 
     @property
     def failed(self) -> bool:
@@ -53,6 +54,9 @@ class Entry:
     size_bytes: int
     modified_ns: int
     """Time of the last change, in ns since 1970."""
+    stamp: str = ""
+    """Another one whenever the content changes (of a file its times, size and inode; an ETag
+    would do); empty where there is none that can be trusted: then it is read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from contract.batch import Chunk, Part
 from contract.errors import DocumentError
-from contract.ids import chunk_keys, content_hash, document_id
+from contract.ids import chunk_keys, content_hash, content_stamp, document_id
 from producers.document import Document, Entry, Omission
 from producers.reading import Loaded
 from producers.sources.source import Source
@@ -18,6 +18,8 @@ class Identity:
 
     document_id: str
     content_hash: str
+    stamp: str
+    """By which the content is known before it is read; may be empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class Draft:
     entry: Entry
     part: Part
     """With version 0."""
+    stamp: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ class Recipe:
     def draft(self, assignment: Assignment) -> Draft | Omission:
         """Parse and split, or say why that can't be."""
         try:
-            return Draft(assignment.item.entry, self.part(assignment))
+            return Draft(assignment.item.entry, self.part(assignment), assignment.identity.stamp)
         except DocumentError as error:
             return assignment.omitted(error)
 
@@ -101,10 +104,16 @@ class Drafter:
 
     def assignment(self, item: Loaded) -> Assignment:
         """Name a document, and its content together with the way it is parsed and cut."""
-        options = self.recipe.options
-        fingerprint = f"{self._source.fingerprint(item.entry)}|{options.fingerprint}"
         identity = Identity(
             document_id(self._source.name, item.entry.key_bytes),
-            content_hash(item.data, fingerprint),
+            content_hash(item.data, self._fingerprint(item.entry)),
+            self.stamp(item.entry),
         )
         return Assignment(item, identity)
+
+    def stamp(self, entry: Entry) -> str:
+        """Name what the listing shows of a content, together with the way it is cut."""
+        return entry.stamp and content_stamp(entry.stamp, self._fingerprint(entry))
+
+    def _fingerprint(self, entry: Entry) -> str:
+        return f"{self._source.fingerprint(entry)}|{self.recipe.options.fingerprint}"

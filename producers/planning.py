@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import islice
@@ -20,6 +20,7 @@ from producers.drafting import Assignment, Draft, Drafter
 from producers.pool.desk import Drafted
 from producers.pool.pool import Pool
 from producers.reading import Group, Loaded, Reader
+from producers.spending import Read, Spending
 from producers.tally import Tally
 
 WITHOUT_TEXT: Final = frozenset({Reason.EMPTY, Reason.BINARY, Reason.SPECIAL_FILE})
@@ -54,8 +55,7 @@ class Planner:
         pool: Pool,
         reader: Reader,
         tally: Tally,
-        *,
-        job: str,
+        spending: Spending,
     ) -> None:
         """Plan one listing of one source.
 
@@ -65,14 +65,14 @@ class Planner:
             pool: parses and cuts; the caller closes it.
             reader: reads, and reads again what is outdated.
             tally: counts what is found.
-            job: on whose behalf versions are given.
+            spending: of the job on whose behalf versions are given.
         """
         self._promises = promises
         self._drafter = drafter
         self._pool = pool
         self._reader = reader
         self._tally = tally
-        self._job = job
+        self._spending = spending
         self._sheaves: deque[_Sheaf] = deque()
 
     async def parts(self) -> AsyncGenerator[list[Part]]:
@@ -80,29 +80,30 @@ class Planner:
 
         In the order of the listing, in lists that may be empty. While some are promised and
         given, the next are read, looked up and drafted. Unchanged documents end at one look-up
-        for all of a group, before they are parsed. Each item is counted once: by what the
-        ledger says of it, or as left out. A document for which another producer has promised
-        what it read later is read again.
+        for all of a group, before they are parsed, and mostly before they are read. Each item
+        is counted once: by what the ledger says of it, or as left out. A document for which
+        another producer has promised what it read later is read again. Ends early, and says so
+        in the tally, once a budget is reached; whenever spending is short, what was given is to
+        be published before the next.
         """
         async with aclosing(self._reader.groups()) as groups:
             coming = asyncio.create_task(_next(groups))
             try:
-                while True:
-                    if coming.done():
-                        if (group := coming.result()) is None:
-                            break
-                        while not self._has_room_for(group):
-                            yield await self._promised()
+                while not self._tally.held:
+                    first = [sheaf.drafting for sheaf in islice(self._sheaves, 1)]
+                    group = coming.result() if coming.done() else None
+                    if group is not None and self._has_room_for(group):
                         coming = asyncio.create_task(_next(groups))
                         await self._begin(group)
                         yield []
-                    elif self._sheaves and self._sheaves[0].drafting.done():
-                        yield await self._promised()
+                    elif first and (coming.done() or first[0].done()):
+                        async with aclosing(self._promised()) as promised:
+                            async for parts in promised:
+                                yield parts
+                    elif coming.done():
+                        break
                     else:
-                        first = [sheaf.drafting for sheaf in islice(self._sheaves, 1)]
                         await asyncio.wait([coming, *first], return_when=asyncio.FIRST_COMPLETED)
-                while self._sheaves:
-                    yield await self._promised()
             finally:
                 await end(coming)
                 for sheaf in self._sheaves:
@@ -126,31 +127,41 @@ class Planner:
         self._tally.listed += group.listed
         self._tally.source_bytes += group.size_bytes
         work = await self._look_up(group)
+        for _, found in group.known:
+            self._count(found.outcome, found.job)
         for omission in group.omitted:
             self._tally.omit(omission)
         later = {assignment.item.entry.key_bytes for assignment in work}
         keys = [item.entry.key_bytes for item in group.loaded]
+        keys += [entry.key_bytes for entry, _ in group.known]
         keys += [o.key_bytes for o in group.omitted if o.reason not in WITHOUT_TEXT]
         await self._mark_seen(key for key in keys if key not in later)
         for assignments in sheaves(work):
             drafting = asyncio.create_task(self._pool.draft(assignments))
             self._sheaves.append(_Sheaf(group.reading, [a.item for a in assignments], drafting))
 
-    async def _promised(self) -> list[Part]:
-        """Wait for the first sheaf, and promise it with those behind it that are ready."""
+    async def _promised(self) -> AsyncGenerator[list[Part]]:
+        """Wait for the first sheaf, and promise it with those behind it, as budgets bear it."""
         await asyncio.wait([self._sheaves[0].drafting])
         ready: list[_Sheaf] = []
         while self._sheaves and self._sheaves[0].drafting.done():
             ready.append(self._sheaves.popleft())
+        items = {item.entry.key_bytes: item for sheaf in ready for item in sheaf.items}
         drafted = [(sheaf.reading, item) for sheaf in ready for item in sheaf.drafting.result()]
+        async with aclosing(self._spending.portions(drafted)) as portions:
+            async for portion in portions:
+                yield await self._promise_newest(portion, items)
+        self._tally.held = self._spending.held
+
+    async def _promise_newest(
+        self, drafted: Sequence[Read], items: Mapping[bytes, Loaded]
+    ) -> list[Part]:
+        """Promise what was drafted; what another has read later is read again."""
         parts, outdated = await self._promise(drafted)
         for _ in range(MAX_READINGS - 1):
             if not outdated:
                 break
-            items = [item for sheaf in ready for item in sheaf.items]
-            group = await self._reader.again(
-                [item for item in items if item.entry.key_bytes in outdated]
-            )
+            group = await self._reader.again([items[key] for key in outdated])
             for omission in group.omitted:
                 self._tally.omit(omission)
             work = await self._look_up(group)
@@ -167,6 +178,7 @@ class Planner:
         known = await self._promises.lookup(
             [(item.identity.document_id, item.identity.content_hash) for item in assignments],
             reading=group.reading,
+            stamps=[item.identity.stamp for item in assignments],
         )
         work = []
         for assignment, found in zip(assignments, known, strict=True):
@@ -176,9 +188,7 @@ class Planner:
                 self._count(found.outcome, found.job)
         return work
 
-    async def _promise(
-        self, drafted: Sequence[tuple[int, Draft | Omission]]
-    ) -> tuple[list[Part], dict[bytes, str]]:
+    async def _promise(self, drafted: Sequence[Read]) -> tuple[list[Part], dict[bytes, str]]:
         """Give parts, and the keys of what is outdated, with the job of who knew better."""
         drafts = [(reading, item) for reading, item in drafted if isinstance(item, Draft)]
         unparsed = [item for _, item in drafted if isinstance(item, Omission)]
@@ -204,14 +214,14 @@ class Planner:
         await self._promises.mark_seen(name, [document_id(name, key) for key in keys])
 
     def _count(self, outcome: Outcome, job: str) -> None:
-        self._tally.count_outcome(outcome, "" if job == self._job else job)
+        self._tally.count_outcome(outcome, "" if job == self._spending.job else job)
 
     async def _register(self, drafts: Sequence[tuple[int, Draft]]) -> list[Registered]:
         """Promise the contents; some may be promised already by now."""
         if not drafts:
             return []
         return await self._promises.register(
-            self._job,
+            self._spending.job,
             [
                 Promise(
                     document_id=draft.part.document_id,
@@ -220,6 +230,7 @@ class Planner:
                     content_hash=draft.part.content_hash,
                     chunk_count=draft.part.chunk_count,
                     reading=reading,
+                    stamp=draft.stamp,
                 )
                 for reading, draft in drafts
             ],

@@ -13,11 +13,14 @@ from contract.errors import GuardError
 from contract.ledger.connection import connect
 from contract.ledger.jobs import Jobs
 from contract.ledger.ledger import Ledger
+from contract.ledger.usage import Usage
 from contract.settings import Settings
 from contract.tasks import end
 from producers.batching import Batcher, BatchLimits
+from producers.cutting import cutting_of
 from producers.deleting import Deleter, Deletions, Guard
 from producers.drafting import Drafter
+from producers.glancing import Glance
 from producers.lanes import Lanes
 from producers.listing import Listing, begin_listing
 from producers.planning import Planner
@@ -26,6 +29,7 @@ from producers.publishing import HighWater, Publisher
 from producers.pulse import Pulse
 from producers.reading import Reader
 from producers.sources.source import Source
+from producers.spending import Budgets, Spending
 from producers.splitting import SplitOptions
 from producers.tally import Tally
 from producers.unreadable import bury
@@ -42,15 +46,19 @@ class Producer:
         lanes: of its batches.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - most have a default, and are named
         self,
         redis: Redis,
         settings: Settings,
         source: Source,
         collection: str,
         now: Callable[[], float] = time.monotonic,
+        *,
         deletions: Deletions = Deletions.GUARDED,
         listing: Listing | None = None,
+        budgets: Budgets | None = None,
+        verify_contents: bool = False,
+        notice: str = "",
     ) -> None:
         """Prepare; nothing is sent or read yet.
 
@@ -62,6 +70,9 @@ class Producer:
             now: a clock that does not jump.
             deletions: what becomes of documents that the source has no more.
             listing: one that is shared with other producers; None: one of its own.
+            budgets: what may be embedded; shared by the producers of a run. None: everything.
+            verify_contents: read also what, by its stamp, has not changed.
+            notice: what people were told before; kept with the job.
         """
         self.tally = Tally()
         self.job = ""
@@ -69,9 +80,15 @@ class Producer:
         self._settings = settings
         self._source = source
         self._collection = collection
+        self._options = SplitOptions(
+            settings.chunk_size, settings.chunk_overlap, settings.chunk_unit
+        )
         self._ledger = Ledger(redis, collection)
         self._jobs = Jobs(redis, collection)
         self._now = now
+        self._budgets = budgets
+        self._verify_contents = verify_contents
+        self._notice = notice
         self._guard = Guard(deletions, settings.max_delete_share)
         self._listing = listing
 
@@ -84,7 +101,8 @@ class Producer:
         """Publish everything that is new, changed or gone, then seal the job.
 
         Cancelled or killed on the way, the job stays unsealed; running the same again
-        resumes it: what was published counts as pending or unchanged then.
+        resumes it: what was published counts as pending or unchanged then. So does the same
+        after a budget was reached (the tally tells); then nothing is deleted.
 
         Raises:
             CancelledJobError: someone cancelled the job.
@@ -108,12 +126,15 @@ class Producer:
         """Create the job, so that it can be watched."""
         if not self.job:
             self.job = await self._jobs.create(self._source.name)
+            if self._notice:
+                await self._jobs.note(self.job, self._notice)
 
     async def batches(self) -> AsyncIterator[Batch]:
         """Plan, and give batches with versions; publishing them is the caller's.
 
         A batch that is never published costs nothing: the next listing of the source
-        gives its documents another version. Who takes the last one seals the job.
+        gives its documents another version. Who takes the last one seals the job. With budgets,
+        what is given is to be published before the next is asked for.
 
         Raises:
             CancelledJobError: someone cancelled the job.
@@ -153,6 +174,8 @@ class Producer:
         trouble = str(guard or (INCOMPLETE if self.tally.incomplete else ""))
         if trouble:
             await self._jobs.note_trouble(self.job, trouble)
+        if self.tally.held:
+            await self._jobs.hold(self.job, self.tally.held)
         await self._jobs.seal(self.job, self.tally.counters())
         if guard is not None:
             raise guard
@@ -166,24 +189,34 @@ class Producer:
         async with aclosing(self._brought()) as brought:
             async for batches in brought:
                 yield batches
+        if self.tally.held:
+            # Not all is listed. And a file that was moved would be gone before it is back.
+            return
+        if await self._is_all(listing.number):
+            cutting = cutting_of(self._source, self._options)
+            await self._ledger.promises.set_cutting(self._source.name, cutting)
         async for batches in self._deleted(listing.number, listing.known):
             yield batches
 
     async def _brought(self) -> AsyncGenerator[list[Batch]]:
         """Give the batches of what is new or changed."""
         settings, source, promises = self._settings, self._source, self._ledger.promises
+        drafter = Drafter(source, self._options)
         reader = Reader(
-            source, settings.max_document_bytes, lambda: promises.begin_reading(source.name)
+            source,
+            settings.max_document_bytes,
+            lambda: promises.begin_reading(source.name),
+            None if self._verify_contents else Glance(promises, drafter).known,
         )
-        options = SplitOptions(settings.chunk_size, settings.chunk_overlap, settings.chunk_unit)
-        drafter = Drafter(source, options)
         batcher = self._batcher()
+        usage = Usage(self._ledger.redis, self._collection)
+        spending = Spending(usage, self._jobs, self._budgets, source.name, self.job)
         async with Pool(drafter.recipe, settings.producer_processes or cores()) as pool:
-            planner = Planner(promises, drafter, pool, reader, self.tally, job=self.job)
+            planner = Planner(promises, drafter, pool, reader, self.tally, spending)
             async with aclosing(planner.parts()) as planned:
                 async for parts in planned:
                     batches = [batch for part in parts for batch in batcher.add(part)]
-                    old = batcher.due()
+                    old = batcher.flush() if spending.is_short else batcher.due()
                     yield batches if old is None else [*batches, old]
                     failures, self.tally.failures = self.tally.failures, []
                     if failures:
@@ -191,6 +224,15 @@ class Producer:
         last = batcher.flush()
         if last is not None:
             yield [last]
+
+    async def _is_all(self, listing: int) -> bool:
+        """Tell whether nothing is known of the source but what was listed, or is gone."""
+        if not (self._source.shows_all and self._source.complete):
+            return False
+        async for page in self._ledger.promises.unseen(self._source.name, listing):
+            if not all(self._source.covers(gone.key_bytes) for gone in page):
+                return False
+        return True
 
     async def _deleted(self, listing: int, known: int) -> AsyncGenerator[list[Batch]]:
         """Give the batches that delete what is gone."""

@@ -1,16 +1,21 @@
 """Reading: listed items in groups, each group read at once and under a number of its own."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from contract.errors import DocumentError
+from contract.ledger.records import Registered
 from producers.document import Entry, Omission, Reason
 from producers.sources.source import Source
 
 GROUP_DOCUMENTS = 256
 """Documents that are read and looked up together."""
 GROUP_BYTES = 8 * 1024 * 1024
+
+Known: TypeAlias = Callable[[Sequence[Entry]], Awaitable[Sequence[tuple[Entry, Registered]]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,23 +35,30 @@ class Group:
     loaded: Sequence[Loaded]
     omitted: Sequence[Omission]
     """What could not be read, or was listed as something that is not."""
+    known: Sequence[tuple[Entry, Registered]] = ()
+    """What need not be read, with what the ledger says of it."""
 
     @property
     def listed(self) -> int:
         """Count the items."""
-        return len(self.loaded) + len(self.omitted)
+        return len(self.loaded) + len(self.omitted) + len(self.known)
 
     @property
     def size_bytes(self) -> int:
-        """Add up what was read."""
-        return sum(len(item.data) for item in self.loaded)
+        """Add up what was read, or need not be."""
+        read = sum(len(item.data) for item in self.loaded)
+        return read + sum(entry.size_bytes for entry, _ in self.known)
 
 
 class Reader:
     """Reads what a source lists."""
 
     def __init__(
-        self, source: Source, max_bytes: int, begin_reading: Callable[[], Awaitable[int]]
+        self,
+        source: Source,
+        max_bytes: int,
+        begin_reading: Callable[[], Awaitable[int]],
+        known: Known | None = None,
     ) -> None:
         """Prepare; nothing is read yet.
 
@@ -54,18 +66,28 @@ class Reader:
             source: lists and reads.
             max_bytes: most bytes of one document.
             begin_reading: gives a number, before each group is read.
+            known: tells what need not be read; None: everything is.
         """
         self._source = source
         self._max_bytes = max_bytes
         self._begin_reading = begin_reading
+        self._known = known
 
     async def groups(self) -> AsyncGenerator[Group]:
         """List the source once, and read one group while the caller has the one before."""
         listed = iter(grouped(self._source.listing(), GROUP_DOCUMENTS, GROUP_BYTES))
 
         async def load() -> Group | None:
-            group = await asyncio.to_thread(next, listed, None)
-            return None if group is None else await self.read(group)
+            items = await asyncio.to_thread(next, listed, None)
+            if items is None:
+                return None
+            entries = [item for item in items if isinstance(item, Entry)]
+            known = [] if self._known is None else await self._known(entries)
+            if not known:
+                return await self.read(items)
+            keys = {entry.key_bytes for entry, _ in known}
+            group = await self.read(item for item in items if item.key_bytes not in keys)
+            return dataclasses.replace(group, known=known)
 
         ahead = asyncio.create_task(load())
         try:
@@ -81,7 +103,7 @@ class Reader:
         items = list(items)
         entries = [item for item in items if isinstance(item, Entry)]
         omitted = [item for item in items if isinstance(item, Omission)]
-        reading = await self._begin_reading()
+        reading = await self._begin_reading() if entries else 0
         read = await asyncio.gather(
             *(self._source.read(entry, self._max_bytes) for entry in entries),
             return_exceptions=True,

@@ -26,6 +26,8 @@ class Tally:
     """Other jobs whose documents this one found promised and not through."""
     incomplete: bool = False
     """The listing did not see everything, so nothing was deleted."""
+    held: str = ""
+    """Why documents that were to be brought were not even promised: a budget is reached."""
     kept: int = 0
     """Documents that are gone from the source and were kept, by a guard or on demand."""
 

@@ -25,6 +25,7 @@ from worker.embedding.cached import with_cache
 from worker.embedding.rate_headers import advertised
 from worker.eraser import Erasers
 from worker.halts import keep_heeding
+from worker.held import keep_looking
 from worker.ingest import Ingester, Limits
 from worker.janitor import Janitor
 from worker.metrics import Metrics
@@ -125,6 +126,7 @@ async def compose(
         "sweeper": keep_sweeping(redis, app, settings),
         "janitor": janitor.keep_clearing(settings),
         "halts": keep_heeding(redis, ingester, settings),
+        "held": keep_looking(redis, settings, metrics.show_held),
         "presence": keep_present(redis, identity, settings, troubles.current),
     }
     tasks = [asyncio.create_task(work, name=name) for name, work in background.items()]

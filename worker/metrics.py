@@ -9,6 +9,7 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from worker.breaker import Dependency
+from worker.held import Held
 from worker.outcome import HALTED, Ingested, Outcome, Stage
 from worker.request_metrics import Requests
 
@@ -75,6 +76,12 @@ class Metrics:
             "Whether a server is away, so that nothing is claimed (1) or not (0).",
             "dependency",
         )
+        self.sources_held = gauge(
+            "sources_held", "Sources whose newest job stopped at a budget; alike on all workers."
+        )
+        self.tokens_today = gauge(
+            "tokens_today", "Tokens embedded since midnight (UTC); alike on all workers."
+        )
         self.requests = Requests(registry)
         self._declare_series()
 
@@ -97,6 +104,11 @@ class Metrics:
     def breaker_changed(self, dependency: Dependency, is_open: bool, _: str) -> None:  # noqa: FBT001 - Breaker's interface
         """Show that a breaker has opened or closed; what it is to be told as ``on_change``."""
         self.breaker_open.labels(dependency.value).set(is_open)
+
+    def show_held(self, held: Held) -> None:
+        """Show what budgets have stopped."""
+        self.sources_held.set(held.sources)
+        self.tokens_today.set(held.tokens_today)
 
     def observe(self, ingested: Ingested) -> None:
         """Count what happened to one batch."""

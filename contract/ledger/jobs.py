@@ -31,6 +31,8 @@ class JobState(StrEnum):
     INGESTING = "ingesting"
     """Everything is published; workers are at it."""
     DONE = "done"
+    BUDGET_REACHED = "budget reached"
+    """All that the budget bore is through; the next run goes on with the rest."""
     PAUSED = "paused"
     CANCELLED = "cancelled"
     """Nothing of it goes on; what was not through keeps the version before."""
@@ -54,6 +56,10 @@ class Job:
     counts: Mapping[str, int]
     halt: str = ""
     """A ``control.Halt``."""
+    held: str = ""
+    """Why its producer stopped before the end of its source: a budget was reached."""
+    notice: str = ""
+    """What people were told before it began: why it costs more than they may expect."""
 
     def count(self, name: str) -> int:
         """Give a counter; 0 when nothing was counted."""
@@ -79,7 +85,7 @@ class Job:
         if self.halt == "cancelled":
             return JobState.CANCELLED
         if self.sealed and self.drained:
-            return JobState.DONE
+            return JobState.BUDGET_REACHED if self.held else JobState.DONE
         if self.halt == "paused":
             return JobState.PAUSED
         if self.sealed:
@@ -89,7 +95,17 @@ class Job:
         return JobState.LISTING
 
 
-_FACTS = ("source", "created_ms", "seen_ms", "finished_ms", "sealed", "trouble", "halt")
+_FACTS = (
+    "source",
+    "created_ms",
+    "seen_ms",
+    "finished_ms",
+    "sealed",
+    "trouble",
+    "halt",
+    "held",
+    "notice",
+)
 
 
 class Jobs:
@@ -139,6 +155,14 @@ class Jobs:
         """Keep the last thing that went wrong and will be tried again, for people to see."""
         await self._write(job, {"trouble": message[:LONGEST_TROUBLE]})
 
+    async def note(self, job: str, notice: str) -> None:
+        """Keep what people were told before the job began."""
+        await self._write(job, {"notice": notice[:LONGEST_TROUBLE]})
+
+    async def hold(self, job: str, reason: str) -> None:
+        """Say why the producer stops before the end of its source; to be followed by a seal."""
+        await self._write(job, {"held": reason[:LONGEST_TROUBLE]})
+
     async def _write(self, job: str, values: Mapping[str, int | str]) -> None:
         await self._report(
             keys=[self.keys.job(job)], args=[x for pair in values.items() for x in pair]
@@ -186,6 +210,8 @@ def _job(name: str, collection: str, fields: Mapping[Any, Any]) -> Job:
         sealed=values.get("sealed") == "1",
         trouble=values.get("trouble", ""),
         halt=values.get("halt", ""),
+        held=values.get("held", ""),
+        notice=values.get("notice", ""),
         counts={key: int(value) for key, value in values.items() if key not in _FACTS},
     )
     return job if job.sealed and job.drained else replace(job, finished_ms=0)

@@ -222,7 +222,7 @@ class Ledger:
         args: list[str | int] = [
             batch_id, finish.chunks_written, finish.tokens, finish.chunks_reused,
             keys.document(""), keys.source(""), keys.open(""), keys.job(""), self._quarantine_ms,
-            finish.chunks_cached, finish.tokens_saved,
+            finish.chunks_cached, finish.tokens_saved, keys.usage(""),
         ]  # fmt: skip
         for mark, verdict in zip(finish.marks, finish.verdicts, strict=True):
             args += [mark.version, verdict.value]

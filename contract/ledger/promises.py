@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 from contract.ledger.connection import text
 from contract.ledger.records import Gone, Outcome, Promise, Registered, Standing
 from contract.ledger.scripts import script
-from contract.names import COLLECTIONS_KEY, Keys, listing_field, reading_field
+from contract.names import COLLECTIONS_KEY, Keys, cutting_field, listing_field, reading_field
 
 PAGE = 500
 """Documents that are looked up together."""
@@ -22,6 +22,7 @@ class Promises:
         self.collection = collection
         self.keys = Keys(collection)
         self._lookup = script(redis, "lookup")
+        self._glance = script(redis, "glance")
         self._register = script(redis, "register")
         self._seen = script(redis, "seen")
 
@@ -47,13 +48,26 @@ class Promises:
         found = await self.redis.hget(self.keys.sources, source)
         return text(found) if found is not None else None
 
+    async def cutting(self, source: str) -> str | None:
+        """Tell how all of a source was cut by its last complete listing; None where not known."""
+        found = await self.redis.hget(self.keys.sources, cutting_field(source))
+        return text(found) if found is not None else None
+
+    async def set_cutting(self, source: str, cutting: str) -> None:
+        """Note how all of a source is cut from now on."""
+        await self.redis.hset(self.keys.sources, cutting_field(source), cutting)
+
     async def sources(self) -> dict[str, str]:
         """Give all sources, with where each was last read from."""
         found = await self.redis.hgetall(self.keys.sources)
         return {text(k): text(v) for k, v in found.items() if "\0" not in text(k)}
 
     async def lookup(
-        self, promises: Sequence[tuple[str, str]], *, reading: int = 0
+        self,
+        promises: Sequence[tuple[str, str]],
+        *,
+        reading: int = 0,
+        stamps: Sequence[str] | None = None,
     ) -> list[Registered | None]:
         """Find documents whose content needs no work, in one atomic step.
 
@@ -63,22 +77,39 @@ class Promises:
         Args:
             promises: (document_id, content_hash) each.
             reading: when the contents were read (``begin_reading``); 0: not compared.
+            stamps: by which ``glance`` is to know those contents again, "" where there is none.
 
         Returns:
             For each UNCHANGED or PENDING, or None when it has to be split and registered.
         """
         if not promises:
             return []
+        asked = zip(promises, stamps or [""] * len(promises), strict=True)
         found = await self._lookup(
             keys=[self.keys.dead, *(self.keys.document(document) for document, _ in promises)],
-            args=[self.keys.job(""), reading, *(item for promise in promises for item in promise)],
+            args=[
+                self.keys.job(""), reading,
+                *(item for promise, stamp in asked for item in (*promise, stamp)),
+            ],
+        )  # fmt: skip
+        return [_found(state) for state in found]
+
+    async def glance(self, documents: Sequence[tuple[str, str]]) -> list[Registered | None]:
+        """Find documents that need not be read, in one atomic step that changes nothing.
+
+        Args:
+            documents: (document_id, stamp) each, as the stamps are now.
+
+        Returns:
+            For each UNCHANGED or PENDING, or None when it has to be read and looked up.
+        """
+        if not documents:
+            return []
+        found = await self._glance(
+            keys=[self.keys.document(document) for document, _ in documents],
+            args=[self.keys.job(""), *(stamp for _, stamp in documents)],
         )
-        return [
-            Registered(Outcome(state[0].decode()), int(state[1]), state[2].decode())
-            if state
-            else None
-            for state in found
-        ]
+        return [_found(state) for state in found]
 
     async def mark_seen(self, source: str, documents: Sequence[str]) -> None:
         """Note that these were listed, whatever becomes of them: what is listed is not gone.
@@ -106,7 +137,7 @@ class Promises:
                     promise.document_id, promise.source, promise.key_bytes, promise.content_hash,
                     promise.chunk_count, job, listing_field(promise.source), keys.job(""),
                     keys.open(""), promise.reading, promise.unseen_since,
-                    int(promise.only_wanted), promise.missing,
+                    int(promise.only_wanted), promise.missing, promise.stamp,
                 ],
                 client=pipe,
             )  # fmt: skip
@@ -155,3 +186,10 @@ class Promises:
                 yield [Gone(d, key or b"") for d, key in zip(gone, keys, strict=True)]
             if not cursor:
                 return
+
+
+def _found(state: Sequence[bytes]) -> Registered | None:
+    if not state:
+        return None
+    outcome, version, job = state
+    return Registered(Outcome(outcome.decode()), int(version), job.decode())

@@ -42,6 +42,8 @@ class Promise:
     """OUTDATED unless this is the content that the ledger wants now (for replays)."""
     missing: int = 0
     """Chunks that were accepted to be missing."""
+    stamp: str = ""
+    """By which the content is known without being read (``ids.content_stamp``); may be empty."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ class Faults:
         requests_per_minute: more than these (one second's worth at once) are answered with 429.
         tokens_per_minute: likewise, of the tokens of requests.
         rate_headers: answers tell of these limits, in OpenAI's headers.
+        exact_tokens: tokens are counted as OpenAI's models do; else 4 characters are one.
     """
 
     latency_seconds: float = 0.0
@@ -49,6 +50,7 @@ class Faults:
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     rate_headers: bool = False
+    exact_tokens: bool = False
 
     def changed(self, values: Mapping[str, object]) -> "Faults":
         """Give faults with some of them set anew.
@@ -142,4 +144,5 @@ _KINDS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "requests_per_minute": _LIMIT,
     "tokens_per_minute": _LIMIT,
     "rate_headers": _FLAG,
+    "exact_tokens": _FLAG,
 }

@@ -4,7 +4,7 @@ import asyncio
 import binascii
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -120,7 +120,7 @@ class Service:
         self._fail_on_purpose(faults)
         fields = _json_object(request.body)
         texts = self._texts(fields, faults)
-        tokens = sum(len(text) // 4 for text in texts)
+        tokens = _exact_tokens(texts) if faults.exact_tokens else sum(len(x) // 4 for x in texts)
         self._hold_rates(tokens)
         if faults.latency_seconds:
             await asyncio.sleep(faults.latency_seconds)
@@ -181,6 +181,12 @@ class Service:
         if marker is not None and any(marker in text for text in texts):
             raise HttpError(400, "an input is refused by its content", code="invalid_request")
         return texts
+
+
+def _exact_tokens(texts: Iterable[str]) -> int:
+    from worker.embedding.tokens import Cl100k  # noqa: PLC0415 - loads 44 MB
+
+    return sum(map(Cl100k().count, texts))
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from headrace.cli.progress_line import ProgressLine
 from headrace.forecast import Forecast
 from headrace.forecast import text_of as forecast_text
 from headrace.local.folder import DataFolder
+from headrace.prices import require_price
 from headrace.session import is_local, open_session, running_session
 from headrace.summary import Summary
 from headrace.summary import text_of as summary_text
@@ -36,6 +37,9 @@ class _Asked:
     dry_run: bool
     allow_deletes: bool
     no_delete: bool
+    max_tokens: int | None
+    max_cost: float | None
+    verify_contents: bool
     verbose: bool
     as_json: bool
 
@@ -73,6 +77,23 @@ class _Asked:
 @click.option("--dry-run", is_flag=True, help="Tell what an import would do; change nothing.")
 @click.option("--allow-deletes", is_flag=True, help="Delete what is gone, however much it is.")
 @click.option("--no-delete", is_flag=True, help="Keep documents that are gone from the source.")
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Stop before more tokens are embedded; the same command goes on.",
+)
+@click.option(
+    "--max-cost",
+    type=click.FloatRange(0, min_open=True),
+    metavar="USD",
+    help="Likewise, in US dollars (setting embedding_price, or list prices).",
+)
+@click.option(
+    "--verify-contents",
+    is_flag=True,
+    help="Read every file, also those whose times and size are the same.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="With --dry-run: name the documents.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def import_command(*, paths: tuple[str, ...], **options: Any) -> int:
@@ -84,6 +105,7 @@ def import_command(*, paths: tuple[str, ...], **options: Any) -> int:
     asked = _Asked(**options)
     asked.refuse_contradictions()
     settings = load_settings(collection=asked.collection, workers=asked.workers, lane=asked.lane)
+    require_price(settings, asked.max_cost)
     if asked.source and len(paths) > 1:
         raise UsageError("--source names one source: give it with one PATH")
     if asked.detach and is_local(settings) and running_session(settings) is None:
@@ -102,6 +124,8 @@ def import_command(*, paths: tuple[str, ...], **options: Any) -> int:
         give("\n".join(summary_text(summary) for summary in summaries))
         if is_local(settings):
             say(f"data lies in {settings.data_folder.absolute()}")
+    if any(summary.held for summary in summaries):
+        return ExitCode.STOPPED
     failed = any(summary.has_dead_letters for summary in summaries)
     return ExitCode.DEAD_LETTERS if failed else ExitCode.DONE
 
@@ -128,6 +152,9 @@ def _run(settings: Settings, sources: list[Source], asked: _Asked) -> list[Summa
         detach=asked.detach,
         named_source=bool(asked.source),
         deletions=asked.deletions,
+        max_tokens=asked.max_tokens,
+        max_cost=asked.max_cost,
+        verify_contents=asked.verify_contents,
     )
     with open_session(settings, say) as session, ProgressLine() as line:
         importing = Import(session, options, on_progress=line.show, say=line.say)
@@ -138,7 +165,14 @@ def _forecast(settings: Settings, sources: list[Source], asked: _Asked) -> list[
     from headrace.dry_run import dry_run  # noqa: PLC0415 - likewise
 
     def look(known: Settings) -> list[Forecast]:
-        return asyncio.run(dry_run(known, sources, asked.deletions, named=bool(asked.source)))
+        looking = dry_run(
+            known,
+            sources,
+            asked.deletions,
+            named=bool(asked.source),
+            verify_contents=asked.verify_contents,
+        )
+        return asyncio.run(looking)
 
     if is_local(settings) and not DataFolder(settings.data_folder.absolute()).exists():
         return look(settings)  # Nothing is known yet, and nothing is to be made.

@@ -34,7 +34,7 @@ def job_line(job: Job, now_ms: int, price: float | None) -> str:
     tokens = job.count("tokens_saved")
     saved = savings_text(job.count("chunks_cached"), tokens, cost_usd(tokens, price))
     return (
-        f"{job.id}  {began}  {job.state(now_ms).value:<11}  {job.source}: {numbers}; "
+        f"{job.id}  {began}  {job.state(now_ms).value:<14}  {job.source}: {numbers}; "
         f"{job.count('chunks_written')}/{job.count('chunks')} chunks"
         + (f" ({saved})" if saved else "")
     )

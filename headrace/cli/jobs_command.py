@@ -68,6 +68,10 @@ def show_command(*, job_id: str, as_json: bool) -> int:
         give(f"  {name:<24} {value}")
     if job.trouble:
         give(f"  last trouble: {job.trouble}")
+    if job.notice:
+        give(f"  announced: {job.notice}")
+    if job.held:
+        give(f"  held: {job.held}")
     return ExitCode.DONE
 
 

@@ -20,6 +20,7 @@ from headrace.cli.schedule_lines import (
     run_line,
     shown,
 )
+from headrace.prices import require_price
 from headrace.schedules.book import Book, Entry
 from headrace.schedules.schedule import Missed, Overlap, Schedule
 from headrace.schedules.timetable import Timetable, duration_seconds
@@ -52,6 +53,8 @@ def schedule_command() -> None:
 @click.option("--missed", type=click.Choice([item.value for item in Missed]), default="once")
 @click.option("--overlap", type=click.Choice([item.value for item in Overlap]), default="skip")
 @click.option("--shards", type=click.IntRange(1), default=1, help="Pieces brought in in parallel.")
+@click.option("--max-tokens", type=click.IntRange(1), help="That a run may have embedded.")
+@click.option("--max-cost", type=click.FloatRange(0), metavar="USD", help="Likewise.")
 @click.option("--allow-deletes", is_flag=True, help="Delete what is gone, however much it is.")
 @click.option("--no-delete", is_flag=True, help="Keep documents that are gone from the source.")
 @click.option("--replace", is_flag=True, help="Change the schedule of this name.")
@@ -65,6 +68,7 @@ def add_command(*, replace: bool, as_json: bool, **options: Any) -> int:
     settings = load_settings(collection=options.pop("collection"))
     now_ms = _now_ms()
     schedule = _schedule(settings, now_ms, **options)
+    require_price(settings, schedule.max_cost)
 
     async def put(book: Book) -> Entry:
         before = await book.find(schedule.name)
@@ -111,6 +115,8 @@ def _schedule(settings: Settings, now_ms: int, **options: Any) -> Schedule:
         overlap=Overlap(options["overlap"]),
         lane=options["lane"],
         shards=options["shards"],
+        max_tokens=options["max_tokens"],
+        max_cost=options["max_cost"],
     ).checked()
 
 

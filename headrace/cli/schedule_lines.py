@@ -48,6 +48,10 @@ def entry_text(entry: Entry, now_ms: int) -> str:
         f"  overlap     {schedule.overlap.value}",
         f"  deletions   {schedule.deletions.value}",
     ]
+    if schedule.max_tokens is not None:
+        lines.append(f"  budget      {schedule.max_tokens} tokens a run")
+    if schedule.max_cost is not None:
+        lines.append(f"  budget      ${schedule.max_cost:g} a run")
     if schedule.declared_in:
         lines.append(f"  declared    in {schedule.declared_in}")
     if entry.active:

@@ -43,7 +43,7 @@ def status_command(*, as_json: bool) -> int:
     if as_json:
         give_json(status_as_dict(status, price_of(settings)))
     else:
-        give("\n".join(_lines(status, price_of(settings))))
+        give("\n".join(_lines(status, settings)))
     return ExitCode.DONE
 
 
@@ -57,7 +57,8 @@ async def _read(settings: Settings) -> Status:
         await redis.aclose()
 
 
-def _lines(status: Status, price: float | None) -> list[str]:
+def _lines(status: Status, settings: Settings) -> list[str]:
+    price = price_of(settings)
     lines = [f"{len(status.workers)} workers"]
     if status.producers or status.schedules:
         lines[0] += f", {len(status.producers)} producer workers, {status.schedules} schedules"
@@ -77,8 +78,22 @@ def _lines(status: Status, price: float | None) -> list[str]:
             f"({item.unfinished.chunks} chunks), {item.dead_letters} dead letters"
         )
         lines += [f"  {job}: cancelled, being cleared up" for job in item.clearing]
+        lines += [
+            f"  today: {tokens} tokens embedded for {source}{_of(settings)}"
+            for source, tokens in sorted(item.tokens_today.items())
+        ]
         for job in item.jobs:
             lines.append(f"  {job_line(job, status.now_ms, price)}")
             if job.trouble and not job.drained:
                 lines.append(f"    waiting: {job.trouble}")
+            if job.notice:
+                lines.append(f"    {job.notice}")
+            if job.held:
+                lines.append(f"    held: {job.held}")
     return lines
+
+
+def _of(settings: Settings) -> str:
+    """Say how much a source may use on a day, where that is limited in tokens."""
+    most = settings.source_tokens_per_day
+    return f" of {most} a day" if most else ""

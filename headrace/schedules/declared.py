@@ -27,7 +27,10 @@ from headrace.schedules.timetable import Timetable, duration_seconds
 logger = logging.getLogger(__name__)
 
 _FIELDS = frozenset(
-    {"path", "collection", "source", "glob", "deletions", "missed", "overlap", "lane", "shards"}
+    {
+        *("path", "collection", "source", "glob", "deletions", "missed", "overlap"),
+        *("lane", "shards", "max_tokens", "max_cost"),
+    }
 )
 _TIMES = frozenset({"cron", "every", "timezone", "jitter"})
 

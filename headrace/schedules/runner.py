@@ -29,6 +29,7 @@ from contract.settings import Settings
 from contract.tasks import end
 from headrace.importing import Import, ImportOptions
 from headrace.prices import cost_usd, price_of
+from headrace.recutting import notices
 from headrace.schedules.leases import Leases
 from headrace.schedules.run import Claimed, RunState, ShardEnd
 from headrace.schedules.schedule import Schedule
@@ -126,7 +127,9 @@ class _Attempt:
         except UsageError as error:
             await self._leases.end(self._claimed, RunState.FAILED, str(error), {})
             return
-        listing = await begin_listing(Promises(self._redis, schedule.collection), source)
+        promises = Promises(self._redis, schedule.collection)
+        await notices(self._settings, schedule.collection, promises, [source], self._tell)
+        listing = await begin_listing(promises, source)
         await self._leases.scatter(self._claimed, listing)
         self._tell("run cut into shards")
 
@@ -151,7 +154,11 @@ class _Attempt:
         return RunState.DONE, "" if all_well else "some documents became dead letters"
 
     async def _import(self) -> bool:
-        """Import; tells whether nothing became a dead letter."""
+        """Import; tells whether nothing became a dead letter.
+
+        Raises:
+            GuardError: a budget was reached, or something was held back.
+        """
         schedule = self._claimed.schedule
         source: Source = await asyncio.to_thread(open_schedule, schedule)
         if self._claimed.shard is not None:
@@ -164,6 +171,8 @@ class _Attempt:
             named_source=bool(schedule.source),
             deletions=schedule.deletions,
             listing=self._claimed.listing,
+            max_tokens=_share(schedule.max_tokens, schedule.shards),
+            max_cost=None if schedule.max_cost is None else schedule.max_cost / schedule.shards,
         )
 
         def on_job(job: str) -> None:
@@ -176,8 +185,10 @@ class _Attempt:
             say=self._tell,
             on_job=on_job,
         )
-        summaries = await importing.run([source])
-        return not any(summary.has_dead_letters for summary in summaries)
+        (summary,) = await importing.run([source])
+        if summary.held:
+            raise GuardError(summary.held)
+        return not summary.has_dead_letters
 
     async def _keep_renewing(self, importing: "asyncio.Task[bool]") -> None:
         """Renew the lease, and end the import when that is lost or the run is cancelled."""
@@ -230,6 +241,11 @@ def refuse_unfinished(ends: Sequence[ShardEnd]) -> None:
     for number, shard in enumerate(ends):
         if shard.state is not RunState.DONE:
             raise GuardError(f"nothing was deleted: shard {number} {shard.state}: {shard.reason}")
+
+
+def _share(tokens: int | None, shards: int) -> int | None:
+    """Give a shard's part of a budget."""
+    return None if tokens is None else max(tokens // shards, 1)
 
 
 def open_schedule(schedule: Schedule) -> FileSource:

@@ -53,6 +53,10 @@ class Schedule(msgspec.Struct, frozen=True, omit_defaults=True):
     lane: str = "auto"
     shards: int = 1
     """Into how many pieces a run is cut that producer workers bring in at the same time."""
+    max_tokens: int | None = None
+    """The most that one run may have embedded; the next goes on where it stopped."""
+    max_cost: float | None = None
+    """Likewise, in US dollars."""
     declared_in: str = ""
     """The file that it was declared in; empty for one that was made by hand."""
 
@@ -76,6 +80,10 @@ class Schedule(msgspec.Struct, frozen=True, omit_defaults=True):
             raise UsageError(f"there is no lane {self.lane!r}: auto, live or bulk")
         if not 1 <= self.shards <= MOST_SHARDS:
             raise UsageError(f"a run has 1 to {MOST_SHARDS} shards")
+        if (self.max_tokens is not None and self.max_tokens < 1) or (
+            self.max_cost is not None and self.max_cost < 0
+        ):
+            raise UsageError("a budget has 1 token at least, and no negative cost")
         self.timetable.checked()
         return self
 

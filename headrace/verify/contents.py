@@ -26,7 +26,9 @@ async def compare_sources(
 ) -> None:
     """List and read sources, and ask the ledger about each document; changes nothing."""
     for source in sources:
-        run = DryRun(settings, source, collection, promises, Deletions.ALLOWED)
+        run = DryRun(
+            settings, source, collection, promises, Deletions.ALLOWED, verify_contents=True
+        )
         forecast = await run.look()
         for named in forecast.documents:
             kind = _KINDS[named.fate]

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,11 +177,19 @@ class FileSource:
             message = "no parser knows files of this name"
             return _omission(key_bytes, DocumentError(Reason.UNKNOWN_TYPE, message))
         path = self._path(key)
+        now_ns = time.time_ns()
         try:
             status = _status(Path(path))
         except DocumentError as error:
             return _omission(key_bytes, error)
-        return Entry(printable(key_bytes), key_bytes, path, status.st_size, status.st_mtime_ns)
+        return Entry(
+            printable(key_bytes),
+            key_bytes,
+            path,
+            status.st_size,
+            status.st_mtime_ns,
+            regular_file.stamp(status, now_ns),
+        )
 
 
 def open_source(path: str, *, glob: str | None = None, name: str | None = None) -> FileSource:

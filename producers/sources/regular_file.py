@@ -19,6 +19,11 @@ _ATTEMPTS: Final = 2
 _OPEN_FLAGS: Final = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
+RACY_NS: Final = 2_000_000_000
+"""A file that changed so short a time ago may change again without another time: the clock of a
+file system ticks every few ms, of some every 2 s. (As Git has it for its index.)"""
+
+
 @dataclass(frozen=True, slots=True)
 class _State:
     """What changes when a file's content does."""
@@ -31,6 +36,21 @@ class _State:
     @classmethod
     def of(cls, status: os.stat_result) -> "_State":
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def stamp(status: os.stat_result, now_ns: int) -> str:
+    """Give what is another whenever the file's content is; empty if it is not to be trusted yet.
+
+    The time of the last change of the inode is in it: a copy that keeps the time of the content,
+    or a tool that sets it back, changes that one, and nobody can set it.
+
+    Args:
+        status: of a regular file.
+        now_ns: the time before it was looked at, in ns since 1970.
+    """
+    if now_ns - max(status.st_mtime_ns, status.st_ctime_ns) < RACY_NS:
+        return ""
+    return f"{status.st_mtime_ns} {status.st_ctime_ns} {status.st_size} {status.st_ino}"
 
 
 async def read(path: str, max_bytes: int) -> bytes:

@@ -245,6 +245,21 @@ def test_shards_run_beside_one_another_and_delete_together(site: Site) -> None:
     site.assert_holds("docs", docs)
 
 
+def test_a_run_with_a_budget_stops_and_the_next_goes_on(site: Site) -> None:
+    """Each run brings a part, says why it stopped, and in the end everything is there."""
+    docs = site.folder / "docs"
+    write_library(docs, 12, 3_000)
+    site.start("scheduler")
+    site.start("producer")
+    site.add("docs", docs, "--every", "2s", "--max-tokens", "5000")
+    site.wait("docs", lambda runs: any(run.state == "done" for run in runs), "a run that is done")
+    site.command.run("schedule", "pause", "docs").expect(0)
+    stopped = [run for run in site.runs("docs") if run.state == "stopped"]
+    assert stopped
+    assert all("--max-tokens 5000" in run.reason for run in stopped)
+    site.assert_holds("docs", docs)
+
+
 def test_a_redis_that_was_away_is_waited_for(site: Site) -> None:
     """Scheduler, producer worker and worker go on by themselves; no slot is dealt with twice."""
     docs = site.folder / "docs"

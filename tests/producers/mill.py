@@ -6,7 +6,7 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
-from contract.batch import Batch, Part
+from contract.batch import Batch, Part, decode
 from contract.errors import GuardError
 from contract.ids import chunk_ids, document_id
 from contract.ledger.jobs import Job, Jobs
@@ -91,8 +91,18 @@ class Mill:
         assert said, "no guard stopped it"
         return producer, said
 
-    async def work(self, batches: list[Batch]) -> None:
-        """Do what workers do with batches."""
+    async def waiting(self) -> list[Batch]:
+        """Read the batches that wait."""
+        found = []
+        names: list[bytes] = await self.redis.zrange(self.ledger.keys.waiting, 0, -1)  # type: ignore[assignment]
+        for name in names:
+            payload = await self.redis.hget(self.ledger.keys.batch(name.decode()), "payload")
+            if isinstance(payload, bytes):
+                found.append(decode(payload))
+        return found
+
+    async def work(self, batches: list[Batch], *, tokens: int = 0) -> None:
+        """Do what workers do with batches, of which each uses so many tokens."""
         for batch in batches:
             claim = await self.ledger.claim(batch.id, f"w.{batch.id}", 30.0)
             if claim.state is not ClaimState.CLAIMED:
@@ -114,7 +124,7 @@ class Mill:
             verdicts = tuple(item.verdict for item in settled)
             written = sum(len(part.chunks) for part in batch.parts)
             await self.ledger.finish(
-                batch.id, batch.job, Finish(tuple(marks), verdicts, written, 0)
+                batch.id, batch.job, Finish(tuple(marks), verdicts, written, tokens)
             )
 
     def _drop(self, ids: object) -> None:

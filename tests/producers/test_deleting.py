@@ -216,12 +216,12 @@ async def test_a_late_reading_does_not_bring_a_deleted_file_back(mill: Mill) -> 
     groups = slow._ledger.promises
     original = groups.lookup
 
-    async def late(promises: object, *, reading: int) -> object:
+    async def late(promises: object, **more: object) -> object:
         mill.delete("a")
         await mill.bring()
         assert mill.texts() == {"b": "two"}
         groups.lookup = original  # type: ignore[method-assign]
-        return await original(promises, reading=reading)  # type: ignore[arg-type]
+        return await original(promises, **more)  # type: ignore[arg-type]
 
     groups.lookup = late  # type: ignore[method-assign,assignment]
     await mill.work(await mill.publish(slow))

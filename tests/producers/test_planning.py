@@ -198,12 +198,12 @@ def _behind(mill: Mill, producer: Producer, *texts: str) -> list[str]:
     promises = producer._ledger.promises
     original = promises.lookup
 
-    async def lookup(documents: object, *, reading: int) -> object:
+    async def lookup(documents: object, **more: object) -> object:
         if len(planned) < len(texts):
             planned.append(texts[len(planned)])
             mill.write(a=planned[-1])
             await mill.bring()
-        return await original(documents, reading=reading)  # type: ignore[arg-type]
+        return await original(documents, **more)  # type: ignore[arg-type]
 
     promises.lookup = lookup  # type: ignore[method-assign,assignment]
     return planned

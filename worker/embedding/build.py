@@ -1,10 +1,12 @@
 """From settings to an embedder; what one provider needs is imported for that one alone."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
 from contract.errors import EmbeddingReplyError
 from contract.settings import Settings
+from contract.wordpiece import wordpiece
 from worker.embedding.embedded import Embedded
 from worker.embedding.embedder import Embedder, ModelIdentity
 from worker.embedding.local import DIMENSIONS, MODEL, REVISION, LocalEmbeddings
@@ -29,12 +31,13 @@ class LocalEmbedder:
         self._embeddings = embeddings
 
     async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Embedded:
-        """Embed texts on the model's own threads.
+        """Embed texts on the model's own threads, and count their tokens, equal ones once.
 
         Raises:
             EmbeddingRefusedError: the model reads less than one of the texts.
         """
-        return Embedded(await self._embeddings.aembed_array(texts, urgent=urgent), None)
+        vectors = await self._embeddings.aembed_array(texts, urgent=urgent)
+        return Embedded(vectors, await asyncio.to_thread(_tokens, texts))
 
     async def identify(self, held: ModelIdentity | None = None) -> ModelIdentity:  # noqa: ARG002
         """Tell which model this is."""
@@ -87,6 +90,11 @@ class RemoteEmbedder:
     async def aclose(self) -> None:
         """Close connections."""
         await self._embedder.aclose()
+
+
+def _tokens(texts: Sequence[str]) -> int:
+    count = wordpiece().count
+    return sum(map(count, set(texts)))
 
 
 def make_embedder(settings: Settings, heed: Heed = ignore, *, cuts: bool = True) -> Embedder:

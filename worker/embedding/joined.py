@@ -5,6 +5,7 @@ as it bears, and no more in a minute than all workers together may send.
 """
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -69,6 +70,8 @@ class JoinedEmbedder:
     async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Embedded:
         """Embed texts, in order, in as few requests as the endpoint allows.
 
+        Tokens are those that the endpoint tells, or else those that are counted here.
+
         Raises:
             EmbeddingRefusedError: a text is too long, or the endpoint refuses it.
             TransientError: a request failed.
@@ -107,6 +110,9 @@ class JoinedEmbedder:
             except ThrottledError as error:
                 await self._budget.refused(error.retry_after_seconds)
                 raise
+            if embedded.tokens is None:
+                count = self._manners.overlong.counter.count
+                return dataclasses.replace(embedded, tokens=sum(map(count, texts)))
             if embedded.tokens:
                 reserved.used = embedded.tokens
                 seen = size / embedded.tokens

@@ -6,5 +6,5 @@
 -- Returns 1, or 0 when its state has changed since
 local state = redis.call('HMGET', KEYS[1], 'wanted', 'committed')
 if state[1] ~= ARGV[1] or (state[2] or '0') ~= ARGV[2] then return 0 end
-redis.call('HSET', KEYS[1], 'hash', '')
+redis.call('HSET', KEYS[1], 'hash', '', 'stamp', '')
 return 1

@@ -3,7 +3,7 @@
 --       dead letters
 -- ARGV: document id, source, key, content hash, chunks, job, field that numbers the source's
 --       listings, job key prefix, open key prefix, reading, unseen since, 1 for only if wanted,
---       missing chunks
+--       missing chunks, stamp or ''
 -- Returns {outcome, version, job that promised it, twin}
 local id, hash, chunks = ARGV[1], ARGV[4], tonumber(ARGV[5])
 local reading, unseen = tonumber(ARGV[10]), tonumber(ARGV[11])
@@ -28,6 +28,7 @@ end
 local promised = is_promised(fields, hash, ARGV[8])
 if promised and published >= tonumber(fields[5] or 0) then
   if reading > latest then redis.call('HSET', KEYS[1], 'reading', reading) end
+  if ARGV[14] ~= '' then redis.call('HSET', KEYS[1], 'stamp', ARGV[14]) end
   if not done then return {'pending', wanted, fields[8], ''} end
   if chunks == 0 then retire(KEYS[1], id, KEYS[2], KEYS[8])
   else forgive(KEYS[1], id, KEYS[8], reading) end
@@ -62,7 +63,8 @@ if not again then
   redis.call('HSET', KEYS[1],
     'source', ARGV[2], 'key', ARGV[3], 'wanted', string.format('%d', version), 'hash', hash,
     'count', chunks, 'units', units, 'left', units, 'published', 0, 'failed', 0,
-    'job', ARGV[6], 'missing', ARGV[13], 'reading', math.max(reading, latest))
+    'job', ARGV[6], 'missing', ARGV[13], 'reading', math.max(reading, latest),
+    'stamp', ARGV[14])
   redis.call('PERSIST', KEYS[1]) -- a deleted document would be forgotten one day
   -- Where the ledger was lost, rows may stand in Milvus that nothing here knows of.
   if wanted == 0 and redis.call('HGET', KEYS[6], 'built') ~= '1' then

@@ -5,6 +5,7 @@ from redis.asyncio import Redis
 from contract.ledger.jobs import Jobs
 from contract.ledger.ledger import Ledger
 from contract.ledger.records import DeadLetter
+from tests.contract.ledger.machine_producers import stamp_of
 from tests.contract.ledger.world import GONE, SOURCE, World
 
 PROMISED = ("documents_new", "documents_changed", "documents_deleted")
@@ -75,6 +76,7 @@ class Judge:
         for document, version in wanted.items():
             state: dict[bytes, bytes] = await self.redis.hgetall(keys.document(document))  # type: ignore[assignment]
             assert state[b"older"] == b""
+            assert state.get(b"stamp", b"") in {b"", stamp_of(state[b"hash"].decode()).encode()}
             assert not {name.partition(b":")[0] for name in state} & {b"part", b"death"}
             assert (await self.redis.ttl(keys.document(document)) > 0) == (version.content == GONE)
         indexed: list[bytes] = await self.redis.zrange(keys.source(SOURCE), 0, -1)  # type: ignore[assignment]

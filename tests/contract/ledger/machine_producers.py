@@ -16,6 +16,11 @@ READINGS = 3
 DONE = {Outcome.UNCHANGED, Outcome.PENDING}
 
 
+def stamp_of(content: str) -> str:
+    """Give what a listing shows of a content."""
+    return f"stamp of {content}"
+
+
 class Producer:
     """One import of the whole source."""
 
@@ -72,14 +77,24 @@ class Producer:
         reading = await self.promises.begin_reading(SOURCE)
         yield
         files = {d: c for d in listed if (c := self.world.files.get(d)) is not None}
-        failed = [document for document in files if document in self.world.unreadable]
+        yield
+        glanced = await self.promises.glance([(d, stamp_of(c)) for d, c in files.items()])
+        unopened = set()
+        for (document, content), known in zip(files.items(), glanced, strict=True):
+            if known is not None:
+                self._check(document, content, known)
+                unopened.add(document)
+        yield
+        files |= {d: c for d in files if (c := self.world.files.get(d)) and d not in unopened}
+        failed = [d for d in files if d in self.world.unreadable and d not in unopened]
         yield
         if failed:
             await self.ledger.letters.bury([letter(d, at_ms=reading) for d in failed])
         await self.promises.mark_seen(SOURCE, sorted(files))
         yield
-        read = {d: c for d, c in files.items() if d not in failed}
-        found = await self.promises.lookup(list(read.items()), reading=reading)
+        read = {d: c for d, c in files.items() if d not in failed and d not in unopened}
+        stamps = [stamp_of(c) for c in read.values()]
+        found = await self.promises.lookup(list(read.items()), reading=reading, stamps=stamps)
         for (document, content), known in zip(read.items(), found, strict=True):
             if known is not None:
                 self._check(document, content, known)
@@ -117,6 +132,7 @@ class Producer:
                 chunk_count=len(CONTENTS[content]),
                 reading=reading,
                 unseen_since=unseen_since,
+                stamp="" if content == GONE else stamp_of(content),
             )
             for document, content in wishes.items()
         ]

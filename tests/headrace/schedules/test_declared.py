@@ -56,6 +56,8 @@ def test_what_is_declared(file: Path, tmp_path: Path) -> None:
         deletions = "never"
         lane = "live"
         shards = 4
+        max_tokens = 1000
+        max_cost = 0.5
         """
     )
     assert load_settings({}, tmp_path).collection == "books"
@@ -79,6 +81,8 @@ def test_what_is_declared(file: Path, tmp_path: Path) -> None:
         Overlap.CANCEL,
         "live",
         4,
+        1000,
+        0.5,
         str(file),
     )
 
