@@ -86,15 +86,15 @@ class TokenRuler:
         self._size = size
         self._probe = _PROBE_CHARACTERS * size
         # For each offset: twice the tokens of all words that have ended; 1 more inside a word.
-        self._marks = memoryview(_marks(text))
+        self._marks = _marks(text).data
 
     def length(self, start: int, end: int) -> int:
         """Give the tokens from start to end, but at least one for 16 characters."""
         characters = end - start
         least = -(-characters // _MAX_CHARACTERS)
-        if least <= self._size and characters > self._probe:
-            # A long word is a single token, and less than its beginning: what is too long here
-            # stays so.
+        if characters > self._probe and least <= self._size:
+            # A long word is a single token, and its beginning may be many: what is too long
+            # here stays so.
             least = max(least, self._tokens(start, start + self._probe))
         if least > self._size:
             return least
@@ -160,13 +160,13 @@ def _mark(block: str, marks: NDArray[np.uint32]) -> None:
         words = (
             codes.tobytes().decode("utf-32-le", "surrogatepass").encode("utf-8", "surrogatepass")
         )
-    tokens = list(map(_word_tokens().__getitem__, words.translate(_LOWERED).split()))
+    tokens = [*map(_word_tokens().__getitem__, words.translate(_LOWERED).split())]
     in_word = kinds == _WORD
     goes_on = np.zeros_like(in_word)
     goes_on[:-1] = in_word[:-1] & in_word[1:]
     sums = marks[1:]
-    sums[kinds == _SINGLE] = 2
-    sums[in_word & ~goes_on] = np.array(tokens, np.uint32) * 2
+    sums[:] = kinds & _SINGLE  # which is 2, as it has to be
+    sums[np.flatnonzero(in_word > goes_on)] = np.array(tokens, np.uint32) * 2
     np.cumsum(marks, out=marks)
     sums += goes_on
 
