@@ -1,8 +1,6 @@
-"""How long a text is, in characters or in WordPiece tokens."""
+"""How long parts of a text are, in characters or in WordPiece tokens."""
 
-import functools
-from collections.abc import Callable
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 Unit: TypeAlias = Literal["characters", "tokens"]
 
@@ -12,33 +10,48 @@ Unit: TypeAlias = Literal["characters", "tokens"]
 USUAL_CHARACTERS_PER_UNIT: Final[dict[Unit, int]] = {"characters": 1, "tokens": 4}
 MAX_CHARACTERS_PER_UNIT: Final[dict[Unit, int]] = {"characters": 1, "tokens": 16}
 
-_CACHED_TEXTS: Final = 512
-_CACHED_CHARACTERS: Final = 4096
+
+class Ruler(Protocol):
+    """Measures parts of one text; all offsets are in characters."""
+
+    def length(self, start: int, end: int) -> int:
+        """Give the units from start to end: at least 1, unless there is no character.
+
+        Up to the size that the ruler was made for they are exact; of a longer part it only
+        tells that it is longer.
+        """
+
+    def reach(self, limit: int, start: int, units: int) -> int | None:
+        """Find how far back from `start` one may go, but not below `limit`.
+
+        Returns:
+            The least offset from which on all words begin at most so many units before
+            `start`; all words before it begin further away. None where that isn't sure.
+        """
 
 
-@functools.cache
-def length_function(unit: Unit, size: int) -> Callable[[str], int]:
+class CharacterRuler:
+    """Measures in characters."""
+
+    def length(self, start: int, end: int) -> int:
+        """Give the characters from start to end."""
+        return end - start
+
+    def reach(self, limit: int, start: int, units: int) -> int:
+        """Go so many characters back."""
+        return max(limit, start - units)
+
+
+def ruler(text: str, unit: Unit, size: int) -> Ruler:
     """Give what measures a text.
 
     Args:
+        text: what is to be measured.
         unit: what to count; tokens are WordPiece's, without [CLS] and [SEP].
-        size: up to here it counts exactly; of a longer text it only tells that it is longer.
+        size: the most units that are to be told exactly.
     """
     if unit == "characters":
-        return len
-    from contract.wordpiece import wordpiece  # noqa: PLC0415 - read only by who counts tokens
+        return CharacterRuler()
+    from producers.token_ruler import TokenRuler  # noqa: PLC0415 - vocabulary and NumPy
 
-    count = wordpiece().count
-    # The same part is measured when it is cut, when it is joined, and for its overlap.
-    count_again = functools.lru_cache(_CACHED_TEXTS)(count)
-    probe = 2 * USUAL_CHARACTERS_PER_UNIT[unit] * size
-
-    def length(text: str) -> int:
-        least = -(-len(text) // MAX_CHARACTERS_PER_UNIT[unit])
-        if least <= size and len(text) > probe:
-            least = max(least, count(text[:probe]))
-        if least > size:
-            return least
-        return max(least, count_again(text) if len(text) <= _CACHED_CHARACTERS else count(text))
-
-    return length
+    return TokenRuler(text, size)

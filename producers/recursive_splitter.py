@@ -44,6 +44,23 @@ class _Splitter(RecursiveCharacterTextSplitter):
         return [*merged, separator.join(part)] if part else merged
 
 
+def separators(format_name: str) -> list[str]:
+    """Give the regular expressions that cut a format, the coarsest first.
+
+    Args:
+        format_name: the parser's name; an unknown one is cut like plain text.
+    """
+    if format_name == "markdown":
+        chosen = RecursiveCharacterTextSplitter.get_separators_for_language(Language.MARKDOWN)
+    elif format_name == "restructuredtext":
+        chosen = list(_RST_SEPARATORS)
+    else:
+        chosen = list(_SEPARATORS)
+    # Its last resort, "", makes a list of characters and merges them one by one. A line without
+    # blanks is left whole instead, for the caller to cut, many times faster.
+    return [separator for separator in chosen if separator]
+
+
 @functools.cache
 def splitter(
     format_name: str, chunk_size: int, length: Callable[[str], int]
@@ -51,21 +68,13 @@ def splitter(
     """Build LangChain's splitter for a format; its parts laid end to end are the text.
 
     Args:
-        format_name: the parser's name; an unknown one is cut like plain text.
+        format_name: the parser's name.
         chunk_size: the most that a part has, as `length` measures; a line without blanks stays
             whole, however long it is.
         length: measures a text.
     """
-    if format_name == "markdown":
-        separators = RecursiveCharacterTextSplitter.get_separators_for_language(Language.MARKDOWN)
-    elif format_name == "restructuredtext":
-        separators = list(_RST_SEPARATORS)
-    else:
-        separators = list(_SEPARATORS)
-    # Its last resort, "", makes a list of characters and merges them one by one. A line without
-    # blanks is left whole instead, for the caller to cut, many times faster.
     return _Splitter(
-        separators=[separator for separator in separators if separator],
+        separators=separators(format_name),
         is_separator_regex=True,
         keep_separator="start",
         strip_whitespace=False,

@@ -1,7 +1,8 @@
 """Cuts a document's text into pieces, each with its exact place and its headings.
 
 LangChain's RecursiveCharacterTextSplitter says where to cut: asked for no overlap and no
-stripping, its parts laid end to end are the text, so their lengths are the offsets. (Its own
+stripping, its parts laid end to end are the text, so their lengths are the offsets. In tokens
+`SpanSplitter` cuts at the same places, as strings would be measured again and again. (LangChain's
 `add_start_index` searches for the part in the text, and is wrong or -1 where texts repeat or
 the overlap is counted in tokens.) Overlap is then added here, so it always fits the size, is
 there also between long paragraphs, and never reaches back over a heading into another section.
@@ -11,7 +12,7 @@ import bisect
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from typing import Final
 
 from contract.errors import UsageError
 from producers.document import Document, Heading, Piece
@@ -19,12 +20,10 @@ from producers.length import (
     MAX_CHARACTERS_PER_UNIT,
     USUAL_CHARACTERS_PER_UNIT,
     Unit,
-    length_function,
+    ruler,
 )
-from producers.recursive_splitter import splitter
-
-Span: TypeAlias = tuple[int, int]
-"""Start and end in the text, in characters."""
+from producers.recursive_splitter import separators, splitter
+from producers.span_splitter import Span, SpanSplitter
 
 MAX_PIECE_BYTES: Final = 60_000
 """Of UTF-8: a VARCHAR field in Milvus holds 65,535."""
@@ -137,20 +136,29 @@ class _Cutter:
     def __init__(self, text: str, options: SplitOptions) -> None:
         self._text = text
         self._options = options
-        self._length = length_function(options.unit, options.size)
+        self._ruler = ruler(text, options.unit, options.size)
         self._characters_per_unit = USUAL_CHARACTERS_PER_UNIT[options.unit]
         self._max_characters_per_unit = MAX_CHARACTERS_PER_UNIT[options.unit]
 
     def spans(self, format_name: str) -> Iterator[Span]:
         """Give the parts that fit a piece's body, without white space at their ends."""
-        chunk_size = min(self._options.body, MAX_PIECE_BYTES)
-        recursive = splitter(format_name, chunk_size, self._length)
-        for window_start, window_end in _windows(self._text):
-            end = window_start
-            for part in recursive.split_text(self._text[window_start:window_end]):
-                start, end = end, min(end + len(part), window_end)
+        for window in _windows(self._text):
+            end = window[0]
+            for start, end in self._parts(format_name, window):
                 yield from self._fitting(start, end)
-            yield from self._fitting(end, window_end)  # Nothing, unless LangChain drops text.
+            yield from self._fitting(end, window[1])  # Nothing, unless LangChain drops text.
+
+    def _parts(self, format_name: str, window: Span) -> Iterator[Span]:
+        """Give the parts into which LangChain cuts a window."""
+        chunk_size = min(self._options.body, MAX_PIECE_BYTES)
+        end, last = window
+        if self._options.unit == "tokens":
+            recursive = SpanSplitter(separators(format_name), chunk_size)
+            yield from recursive.spans(self._text, end, last, self._ruler.length)
+            return
+        for part in splitter(format_name, chunk_size, len).split_text(self._text[end:last]):
+            start, end = end, min(end + len(part), last)
+            yield start, end
 
     def folded(self, bodies: Iterable[_Body]) -> Iterator[_Body]:
         """Join what would only be repeated (it fits the overlap) to its neighbour, where it fits.
@@ -191,26 +199,41 @@ class _Cutter:
         limit = max(floor, start - overlap * self._max_characters_per_unit)
         if limit >= start or not text[limit:start].strip():
             return start
-        room = min(overlap, self._options.size - self._length(text[start : body.end]))
-        words = [match.start() for match in _WORD_START.finditer(text, limit, start)]
-        found = bisect.bisect_left(words, -room, key=lambda word: -self._length(text[word:start]))
-        if words:
-            begin = words[found] if found < len(words) else start
-        else:
+        room = min(overlap, self._options.size - self._ruler.length(start, body.end))
+        begin = self._word_within(limit, start, room)
+        if begin is None:
             begin = max(floor, start - room)  # Inside an endless word.
         if begin >= start or text[begin].isspace():
             return start
         return begin if self._fits(begin, body.end, self._options.size) else start
+
+    def _word_within(self, limit: int, start: int, units: int) -> int | None:
+        """Find the first word from which it is at most so many units to `start`.
+
+        Returns:
+            Its offset, `start` if all words begin too early, None if none begins after `limit`.
+        """
+        reached = self._ruler.reach(limit, start, units)
+        if reached is not None:
+            if match := _WORD_START.search(self._text, reached, start):
+                return match.start()
+            return start if _WORD_START.search(self._text, limit, start) else None
+        words = [match.start() for match in _WORD_START.finditer(self._text, limit, start)]
+        if not words:
+            return None
+        found = bisect.bisect_left(words, -units, key=lambda word: -self._ruler.length(word, start))
+        return words[found] if found < len(words) else start
 
     def _fits(self, start: int, end: int, units: int) -> bool:
         """Tell whether a part of the text is short enough, in units and in bytes."""
         size = end - start
         if size > units * self._max_characters_per_unit:
             return False
-        part = self._text[start:end]
-        if size * _MAX_UTF8_BYTES > MAX_PIECE_BYTES and len(part.encode()) > MAX_PIECE_BYTES:
-            return False
-        return self._length(part) <= units
+        if size * _MAX_UTF8_BYTES > MAX_PIECE_BYTES:
+            part = self._text[start:end]
+            if len(part.encode()) > MAX_PIECE_BYTES:
+                return False
+        return self._ruler.length(start, end) <= units
 
     def _fitting(self, start: int, end: int) -> Iterator[Span]:
         """Give a part whole, or cut to the size of a body, without blanks at the ends."""

@@ -19,7 +19,7 @@ from contract.batch import Part
 from contract.errors import DocumentError
 from contract.settings import PARENT_VARIABLE
 from producers.drafting import Assignment, Recipe
-from producers.length import length_function
+from producers.length import ruler
 
 HEADER_BYTES: Final = 8
 """Before each frame: its length, big-endian."""
@@ -77,7 +77,7 @@ def main() -> None:
 def _serve(asked: IO[bytes], answers: IO[bytes]) -> None:
     commission: Commission = pickle.loads(_frame(asked) or b"")  # noqa: S301 - from our parent alone
     options = commission.recipe.options
-    length_function(options.unit, options.size)  # reads the vocabulary
+    ruler("", options.unit, options.size)  # reads the vocabulary
     answers.write(framed(b""))
     answers.flush()
     encode = msgspec.msgpack.Encoder().encode

@@ -1,16 +1,21 @@
 """Pieces: their places, sizes, overlap and headings."""
 
+import os
 import time
+from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from contract.errors import UsageError
 from contract.wordpiece import wordpiece
+from producers import splitting as module
 from producers.document import Document, Heading, Piece
+from producers.length import Unit
 from producers.parsing.formats import parse
 from producers.splitting import MAX_PIECE_BYTES, SplitOptions, split
+from tests.producers import reference_splitting as reference
 
 KEYS = ["a.txt", "a.md", "a.rst"]
 
@@ -139,6 +144,56 @@ def test_pieces_in_tokens_are_sound(key: str, text: str, size: int) -> None:
     pieces = split(document, SplitOptions(size, size // 4, "tokens"))
     require_sound(document, pieces)
     assert all(wordpiece().count(piece.text) <= size for piece in pieces)
+
+
+odd_texts = st.lists(
+    st.one_of(
+        fragments,
+        st.sampled_from(
+            [
+                *("ab" * 60, "\x0b", "\x0c", "\x85", "\xa0", "\u2028", "\u0301", "\ud800", "\x00"),
+                *("words that go on, and on ", "か", "ﬁ", "豈", "www.example.org/a_b?c=d"),
+                *(" " * 40, "word " * 30, "\n\n.. note::\n", "\nTwo\n~~~\n", "x\x0cy " * 20),
+            ]
+        ),
+    ),
+    max_size=60,
+).map("".join)
+
+
+@settings(deadline=None, max_examples=300)
+@given(odd_texts, st.integers(1, 60), st.integers(0, 30), st.sampled_from([50, 400, 1 << 20]))
+@pytest.mark.parametrize("format_name", ["text", "markdown", "restructuredtext"])
+@pytest.mark.parametrize("unit", ["characters", "tokens"])
+def test_pieces_are_those_of_measured_strings(
+    unit: Unit, format_name: str, text: str, size: int, overlap: int, window: int
+) -> None:
+    """The same pieces, starts and headings as when each part was measured by itself."""
+    outline = tuple(
+        Heading(offset, 1 + offset % 3, f"at {offset}")
+        for offset in range(len(text))
+        if text.startswith("#", offset)
+    )
+    document = plain(text, format_name, outline)
+    chosen = SplitOptions(size, min(overlap, size // 2), unit)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_WINDOW_CHARACTERS", window)
+        patch.setattr(reference, "WINDOW_CHARACTERS", window)
+        assert split(document, chosen) == reference.split(document, chosen)
+
+
+@pytest.mark.corpus
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_corpus_is_cut_as_when_strings_were_measured() -> None:
+    """All files, in tokens."""
+    folder = os.environ.get("TEST_CORPUS")
+    if not folder:
+        pytest.skip("TEST_CORPUS names no folder")
+    for path in sorted(Path(folder).rglob("*.rst")):
+        document = parse(path.name, path.name.encode(), path.read_bytes())
+        for chosen in (SplitOptions(200, 20, "tokens"), SplitOptions(50, 25, "tokens")):
+            assert split(document, chosen) == reference.split(document, chosen), path
 
 
 def test_a_markdown_file_is_cut_at_its_headings() -> None:
