@@ -21,16 +21,21 @@ class Promises:
         self.redis = redis
         self.collection = collection
         self.keys = Keys(collection)
+        self._begin_listing = script(redis, "begin_listing")
         self._lookup = script(redis, "lookup")
         self._register = script(redis, "register")
         self._seen = script(redis, "seen")
 
     async def begin_listing(self, source: str, origin: str) -> int:
-        """Number a new listing of a source, and note where it is read from."""
-        pipe = self.redis.pipeline(transaction=True)
+        """Number a new listing of a source, and note where it is read from.
+
+        The number is the time in ms since 1970, or one more than that of the last one.
+        """
+        pipe = self.redis.pipeline(transaction=False)
         pipe.sadd(COLLECTIONS_KEY, self.collection)
-        pipe.hset(self.keys.sources, source, origin)
-        pipe.hincrby(self.keys.sources, listing_field(source), 1)
+        await self._begin_listing(
+            keys=[self.keys.sources], args=[source, origin, listing_field(source)], client=pipe
+        )
         *_, number = await pipe.execute()
         return int(number)
 
@@ -53,7 +58,11 @@ class Promises:
         return {text(k): text(v) for k, v in found.items() if "\0" not in text(k)}
 
     async def lookup(
-        self, promises: Sequence[tuple[str, str]], *, reading: int = 0
+        self,
+        promises: Sequence[tuple[str, str]],
+        *,
+        reading: int = 0,
+        stamps: Sequence[str] = (),
     ) -> list[Registered | None]:
         """Find documents whose content needs no work, in one atomic step.
 
@@ -63,6 +72,7 @@ class Promises:
         Args:
             promises: (document_id, content_hash) each.
             reading: when the contents were read (``begin_reading``); 0: not compared.
+            stamps: of each, where it stands in a stream (``Promise.stamp``); none: not compared.
 
         Returns:
             For each UNCHANGED or PENDING, or None when it has to be split and registered.
@@ -71,7 +81,15 @@ class Promises:
             return []
         found = await self._lookup(
             keys=[self.keys.dead, *(self.keys.document(document) for document, _ in promises)],
-            args=[self.keys.job(""), reading, *(item for promise in promises for item in promise)],
+            args=[
+                self.keys.job(""),
+                reading,
+                *(
+                    item
+                    for promise, stamp in zip(promises, stamps or [""] * len(promises), strict=True)
+                    for item in (*promise, stamp)
+                ),
+            ],
         )
         return [
             Registered(Outcome(state[0].decode()), int(state[1]), state[2].decode())
@@ -106,7 +124,7 @@ class Promises:
                     promise.document_id, promise.source, promise.key_bytes, promise.content_hash,
                     promise.chunk_count, job, listing_field(promise.source), keys.job(""),
                     keys.open(""), promise.reading, promise.unseen_since,
-                    int(promise.only_wanted), promise.missing,
+                    int(promise.only_wanted), promise.missing, promise.stamp,
                 ],
                 client=pipe,
             )  # fmt: skip
