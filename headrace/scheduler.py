@@ -1,8 +1,8 @@
 """The scheduler: a process that keeps order, beside or without workers.
 
 It announces again what fell on the floor and clears up after cancelled jobs and superseded
-versions. Workers do so as well; a scheduler does it also while none runs. Any number of them
-may run at once.
+versions. Workers do so as well; a scheduler does it also while none runs. It alone deletes
+what has expired. Any number of them may run at once.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from contract.ledger.connection import connect, translated
 from contract.ledger.sweeper import keep_sweeping
 from contract.queue import make_app
 from contract.tasks import end
+from headrace.expiry import keep_expiring
 from headrace.session import Session, require_servers
 from worker.eraser import Erasers
 from worker.janitor import Janitor
@@ -45,6 +46,7 @@ async def keep_order(session: Session) -> None:
         works = [
             asyncio.create_task(keep_sweeping(redis, app, settings), name="sweeper"),
             asyncio.create_task(janitor.keep_clearing(settings), name="janitor"),
+            asyncio.create_task(keep_expiring(redis, app, settings), name="expiry"),
             asyncio.create_task(_watch_servers(session), name="servers"),
         ]
         try:
