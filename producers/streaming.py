@@ -126,10 +126,12 @@ class StreamProducer:
         self.tally.listed += len(haul.items)
         promises = self._ledger.promises
         await promises.begin_listing(name, self._stream.origin)
-        items = self._newest(haul.items)
+        reading = await promises.begin_reading(name)
+        items, wrong = self._newest(haul.items)
         assignments = [self._assignment(item.record) for item in items.values()]
         known = await promises.lookup(
             [(one.identity.document_id, one.identity.content_hash) for one in assignments],
+            reading=reading,
             stamps=[item.stamp for item in items.values()],
         )
         work, seen = [], []
@@ -142,27 +144,40 @@ class StreamProducer:
                 if assignment.item.data:
                     seen.append(assignment.identity.document_id)
         await promises.mark_seen(name, seen)
-        parts = await self._register(await self._drafted(work, items, pool), items)
-        failures, self.tally.failures = self.tally.failures, []
-        known_by_key = [failure for failure in failures if failure.key_bytes]
-        if known_by_key:
-            await bury(self._ledger.letters, name, self.job, known_by_key)
+        drafts, failed = await self._drafted(work, items, pool)
+        parts = await self._register(drafts, items, reading)
+        await self._bury([*wrong, *failed])
         return parts
 
-    def _newest(self, items: Sequence[Item]) -> dict[bytes, _Sound]:
-        """Give the records, of those with the same key the last; count what is left out."""
+    async def _bury(self, failures: Sequence[Omission]) -> None:
+        """Keep dead letters; what has no id can't be replaced by something better one day."""
+        self.tally.failures.clear()
+        known = [failure for failure in failures if failure.key_bytes]
+        if known:
+            # A letter is newer than what was read before it: no commit of that takes it away.
+            await self._ledger.promises.begin_reading(self._stream.name)
+            await bury(self._ledger.letters, self._stream.name, self.job, known)
+
+    def _newest(self, items: Sequence[Item]) -> tuple[dict[bytes, _Sound], list[Omission]]:
+        """Give the records, of those with the same key the last, and what is wrong after them.
+
+        All that is left out is counted.
+        """
         found: dict[bytes, _Sound] = {}
+        wrong: dict[bytes, Omission] = {}
         for item in items:
             if isinstance(item.read, Omission):
                 self.tally.omit(item.read)
+                wrong[item.read.key_bytes] = item.read
                 continue
             key_bytes = item.read.entry.key_bytes
+            wrong.pop(key_bytes, None)
             before = found.pop(key_bytes, None)  # to stand where its last one does
             if before is not None:
                 message = f"{before.place}: {item.place} has the same id, and counts"
                 self._leave_out(before.record, Reason.REPEATED, message)
             found[key_bytes] = _Sound(item.place, item.read, item.stamp)
-        return found
+        return found, list(wrong.values())
 
     def _leave_out(self, record: Record, reason: Reason, message: str) -> None:
         entry = record.entry
@@ -175,8 +190,8 @@ class StreamProducer:
 
     async def _drafted(
         self, work: Sequence[Assignment], items: dict[bytes, _Sound], pool: Pool
-    ) -> list[Draft]:
-        """Parse and cut; a deletion is a part without chunks."""
+    ) -> tuple[list[Draft], list[Omission]]:
+        """Parse and cut; a deletion is a part without chunks. Gives what failed as well."""
         name = self._stream.name
         gone = [
             Draft(one.item.entry, gone_part(_gone(one), name, 0))
@@ -184,17 +199,20 @@ class StreamProducer:
             if not one.item.data
         ]
         some = sheaves(one for one in work if one.item.data)
-        drafts = gone
+        drafts, failed = gone, []
         for sheaf in await asyncio.gather(*map(pool.draft, some)):
             for draft in sheaf:
                 if isinstance(draft, Draft):
                     drafts.append(draft)
                 else:
                     place = items[draft.key_bytes].place
-                    self.tally.omit(replace(draft, message=f"{place}: {draft.message}"))
-        return drafts
+                    failed.append(replace(draft, message=f"{place}: {draft.message}"))
+                    self.tally.omit(failed[-1])
+        return drafts, failed
 
-    async def _register(self, drafts: Sequence[Draft], items: dict[bytes, _Sound]) -> list[Part]:
+    async def _register(
+        self, drafts: Sequence[Draft], items: dict[bytes, _Sound], reading: int
+    ) -> list[Part]:
         """Promise contents; gives the parts that need work."""
         made = await self._ledger.promises.register(
             self.job,
@@ -205,6 +223,7 @@ class StreamProducer:
                     key_bytes=draft.entry.key_bytes,
                     content_hash=draft.part.content_hash,
                     chunk_count=draft.part.chunk_count,
+                    reading=reading,
                     stamp=items[draft.entry.key_bytes].stamp,
                 )
                 for draft in drafts
@@ -214,7 +233,9 @@ class StreamProducer:
         for draft, registered in zip(drafts, made, strict=True):
             if registered.outcome is Outcome.OUTDATED:
                 item = items[draft.entry.key_bytes]
-                message = f"{item.place}: a later entry of the same id was promised already"
+                message = (
+                    f"{item.place}: what somebody read later, of the same id, was promised already"
+                )
                 self._leave_out(item.record, Reason.OUTDATED, message)
                 continue
             self._count(registered)

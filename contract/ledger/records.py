@@ -44,7 +44,7 @@ class Promise:
     """Chunks that were accepted to be missing."""
     stamp: str = ""
     """Where it stands in a stream that several read, as '<ms>-<sequence>': OUTDATED when other
-    content was promised from a later place. Empty: not compared."""
+    content was promised from a later place, whoever read it later. Empty: not compared."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from producers.sources.record import Read, RecordReader
 from producers.sources.stream import Haul, Item, Net
 
 READ_BYTES: Final = 256 * 1024
-LINE_MARGIN: Final = 8
-"""A line may be so many times as long as its document: vectors, and escapes in JSON."""
+LINE_MARGIN: Final = 2
+"""A line may be so many times as long as a document: vectors, and escapes in JSON."""
+SHORTEST_LIMIT_BYTES: Final = 1024 * 1024
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
@@ -90,7 +91,7 @@ class LineStream:
         self.name = name
         self._descriptor = descriptor
         self._reader = RecordReader(dimension, max_document_bytes)
-        self._cutter = Cutter(max_document_bytes * LINE_MARGIN)
+        self._cutter = Cutter(max(max_document_bytes * LINE_MARGIN, SHORTEST_LIMIT_BYTES))
         self._age_seconds = age_seconds
         self._now = now
 

@@ -110,7 +110,9 @@ class RedisStream:
                         self._in_hand.add(entry_id)
                         net.add(self._item(entry_id, fields))
                     if net.is_ripe or (self._once and not entries and not net.is_empty):
-                        yield net.emptied()
+                        haul = net.emptied()
+                        # What was claimed may be older than what came before it.
+                        yield replace(haul, items=sorted(haul.items, key=_place))
                     elif self._once and not entries and await self._is_drained():
                         return
             finally:
@@ -227,6 +229,10 @@ class RedisStream:
                 CONSUMER,
                 str(round(FORGOTTEN_SECONDS * 1000)),
             )
+
+
+def _place(item: Item) -> tuple[int, ...]:
+    return tuple(map(int, item.stamp.split("-")))
 
 
 def _flat(entries: Sequence[Any]) -> list[_Entry]:

@@ -208,3 +208,32 @@ async def test_no_more_than_one_haul_is_read_ahead(bank: Bank) -> None:
     await running
     await slow.worker.drain()
     assert len(slow.texts()) == 8
+
+
+async def test_a_letter_speaks_of_the_last_line_of_its_id(bank: Bank) -> None:
+    """A good one before it is brought in and leaves it; a good one after it takes it away."""
+    good, bad = item("line 1", id="a", text="one"), item("line 2", id="a", text=5)
+    await bank.bring([good, bad])
+    assert bank.texts() == {"a": ["one"]}
+    (letter,) = [letter async for letter in bank.ledger.letters.scan()]
+    assert letter.message.startswith("line 2: ")
+    producer = await bank.bring([bad, good])
+    assert producer.tally.failed == 1, "it is told all the same"
+    assert [letter async for letter in bank.ledger.letters.scan()] == []
+
+
+async def test_of_two_who_read_at_once_the_later_reader_is_believed(bank: Bank) -> None:
+    """Where there are no places, the time of reading counts."""
+    slow = bank.producer([item(id="a", text="early")])
+    begin = slow._ledger.promises.begin_reading
+
+    async def overtaken(source: str) -> int:
+        reading = await begin(source)
+        await bank.bring([item(id="a", text="late")])
+        return reading
+
+    slow._ledger.promises.begin_reading = overtaken  # type: ignore[method-assign]
+    await slow.run(NO_APP)
+    await bank.worker.drain()
+    assert bank.texts() == {"a": ["late"]}
+    assert [omission.reason for omission in slow.tally.omissions] == ["outdated"]

@@ -17,7 +17,7 @@ local seen = unseen > 0 and redis.call('ZSCORE', KEYS[2], id)
 if redis.call('HGET', KEYS[3], 'halt') == 'cancelled'
   or (seen and tonumber(seen) >= unseen)
   or (ARGV[12] == '1' and not same)
-  or (not same and reading > 0 and latest > reading)
+  or (not same and ARGV[14] == '' and reading > 0 and latest > reading)
   or (not same and ARGV[14] ~= '' and is_later(fields[12], ARGV[14])) then
   return {'outdated', wanted, fields[8] or '', ''}
 end

@@ -16,7 +16,7 @@ class Stream:
         """Begin with an empty ledger."""
         self.promises = Ledger(redis, "stamps").promises
 
-    async def register(self, content: str, stamp: str) -> Registered:
+    async def register(self, content: str, stamp: str, reading: int = 0) -> Registered:
         """Promise a content."""
         (made,) = await self.promises.register(
             "job",
@@ -27,6 +27,7 @@ class Stream:
                     key_bytes=b"d",
                     content_hash=content,
                     chunk_count=1,
+                    reading=reading,
                     stamp=stamp,
                 )
             ],
@@ -74,3 +75,10 @@ async def test_without_a_place_nothing_is_compared(stream: Stream) -> None:
     """One who reads alone says what is the newest."""
     await stream.register("A", "9-0")
     assert (await stream.register("B", "")).outcome is not Outcome.OUTDATED
+
+
+async def test_a_later_place_is_believed_whoever_read_it_first(stream: Stream) -> None:
+    """A slow consumer may have read the newer entry before another read the older one."""
+    await stream.register("A", "1-0", reading=7)
+    assert (await stream.register("B", "2-0", reading=6)).outcome is not Outcome.OUTDATED
+    assert (await stream.register("A", "1-0", reading=8)).outcome is Outcome.OUTDATED

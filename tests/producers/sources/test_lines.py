@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.document import Omission
-from producers.sources.lines import LINE_MARGIN, Cutter, LineStream
+from producers.sources.lines import SHORTEST_LIMIT_BYTES, Cutter, LineStream
 from producers.sources.record import Record
 from producers.sources.stream import Haul, Net
 
@@ -139,10 +139,11 @@ async def test_much_leaves_at_once(pipe: tuple[int, int]) -> None:
 async def test_wrong_lines_are_told_by_their_number(pipe: tuple[int, int]) -> None:
     """Those around them are read."""
     reader, writer = pipe
-    async with aclosing(stream(reader, max_bytes=100).hauls()) as hauls:
-        os.write(writer, line("a") + b"{\n" + b"x" * (100 * LINE_MARGIN + 1) + b"\n" + line("b"))
-        os.close(writer)
+    async with aclosing(stream(reader, 5.0, max_bytes=100).hauls()) as hauls:
+        data = line("a") + b"{\n" + b"x" * (SHORTEST_LIMIT_BYTES + 1) + b"\n" + line("b")
+        writing = asyncio.create_task(asyncio.to_thread(_write_all, writer, data))
         haul = await anext(hauls)
+        await writing
     assert told(haul) == ["a", "(line 2)", "(line 3)", "b"]
     wrong = [item.read for item in haul.items if isinstance(item.read, Omission)]
     assert [omission.reason for omission in wrong] == ["malformed", "too_big"]
@@ -174,3 +175,8 @@ async def test_no_more_is_read_than_is_asked_for(pipe: tuple[int, int]) -> None:
             for _ in range(10_000):
                 taken += os.write(writer, data)
     assert taken < 2 * 1024 * 1024
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)

@@ -112,7 +112,7 @@ async def test_what_the_dead_have_read_is_claimed(bed: Bed) -> None:
         read = await anext(hauls)
         assert keys([read]) == ["a", "b", "c"]
         keeping = asyncio.create_task(drained(bed.consumer()))
-        await asyncio.sleep(1.0)  # three times the lease
+        await asyncio.wait([keeping], timeout=3.0)  # ten times the lease
         assert not keeping.done(), "the owner lives"
         await hauls.aclose()
         assert sorted(keys(await keeping)) == ["a", "b", "c"]
@@ -168,3 +168,17 @@ async def test_a_key_of_another_kind(bed: Bed) -> None:
     await bed.redis.set(KEY, "x")
     with pytest.raises(UsageError, match="something else than a stream"):
         await drained(bed.consumer())
+
+
+async def test_what_is_claimed_goes_before_what_is_newer(bed: Bed) -> None:
+    """In one haul the order is that of the stream, for the last one of an id counts."""
+    old = await bed.add(id="a", text="old")
+    await bed.redis.xgroup_create(KEY, GROUP, id="0")
+    await bed.redis.xreadgroup(GROUP, "dead", {KEY: ">"})
+    new = await bed.add(id="a", text="new")
+    bed.settings = bed.settings.model_copy(update={"batch_max_age_seconds": 3.0})
+    consumer = bed.consumer(once=False, lease_seconds=0.6)
+    consumer._claimed_at = consumer._now()  # at first it reads what is new
+    async with asyncio.timeout(20), aclosing(consumer.hauls()) as coming:
+        haul = await anext(coming)
+    assert [item.stamp for item in haul.items] == [old, new]
