@@ -41,7 +41,7 @@ class _Sound:
 
     place: str
     record: Record
-    stamp: str
+    position: str
 
 
 class StreamProducer:
@@ -132,7 +132,7 @@ class StreamProducer:
         known = await promises.lookup(
             [(one.identity.document_id, one.identity.content_hash) for one in assignments],
             reading=reading,
-            stamps=[item.stamp for item in items.values()],
+            positions=[item.position for item in items.values()],
         )
         work, seen = [], []
         for assignment, found in zip(assignments, known, strict=True):
@@ -176,7 +176,7 @@ class StreamProducer:
             if before is not None:
                 message = f"{before.place}: {item.place} has the same id, and counts"
                 self._leave_out(before.record, Reason.REPEATED, message)
-            found[key_bytes] = _Sound(item.place, item.read, item.stamp)
+            found[key_bytes] = _Sound(item.place, item.read, item.position)
         return found, list(wrong.values())
 
     def _leave_out(self, record: Record, reason: Reason, message: str) -> None:
@@ -224,7 +224,7 @@ class StreamProducer:
                     content_hash=draft.part.content_hash,
                     chunk_count=draft.part.chunk_count,
                     reading=reading,
-                    stamp=items[draft.entry.key_bytes].stamp,
+                    position=items[draft.entry.key_bytes].position,
                 )
                 for draft in drafts
             ],

@@ -62,7 +62,7 @@ class Promises:
         promises: Sequence[tuple[str, str]],
         *,
         reading: int = 0,
-        stamps: Sequence[str] = (),
+        positions: Sequence[str] = (),
     ) -> list[Registered | None]:
         """Find documents whose content needs no work, in one atomic step.
 
@@ -72,7 +72,7 @@ class Promises:
         Args:
             promises: (document_id, content_hash) each.
             reading: when the contents were read (``begin_reading``); 0: not compared.
-            stamps: of each, where it stands in a stream (``Promise.stamp``); none: not compared.
+            positions: of each, where it stands in a stream (``Promise.position``); none: not compared.
 
         Returns:
             For each UNCHANGED or PENDING, or None when it has to be split and registered.
@@ -86,8 +86,10 @@ class Promises:
                 reading,
                 *(
                     item
-                    for promise, stamp in zip(promises, stamps or [""] * len(promises), strict=True)
-                    for item in (*promise, stamp)
+                    for promise, position in zip(
+                        promises, positions or [""] * len(promises), strict=True
+                    )
+                    for item in (*promise, position)
                 ),
             ],
         )
@@ -124,7 +126,7 @@ class Promises:
                     promise.document_id, promise.source, promise.key_bytes, promise.content_hash,
                     promise.chunk_count, job, listing_field(promise.source), keys.job(""),
                     keys.open(""), promise.reading, promise.unseen_since,
-                    int(promise.only_wanted), promise.missing, promise.stamp,
+                    int(promise.only_wanted), promise.missing, promise.position,
                 ],
                 client=pipe,
             )  # fmt: skip

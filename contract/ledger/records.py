@@ -42,7 +42,7 @@ class Promise:
     """OUTDATED unless this is the content that the ledger wants now (for replays)."""
     missing: int = 0
     """Chunks that were accepted to be missing."""
-    stamp: str = ""
+    position: str = ""
     """Where it stands in a stream that several read, as '<ms>-<sequence>': OUTDATED when other
     content was promised from a later place, whoever read it later. Empty: not compared."""
 

@@ -45,7 +45,7 @@ class RedisStream:
     An entry is acknowledged once the ledger has its document, or its dead letter. Entries that
     a consumer has read and not acknowledged, and does not keep any more, are claimed by another.
     So an older entry may come after a newer one of the same document; each carries its id as a
-    stamp, by which the ledger refuses it then.
+    position, by which the ledger refuses it then.
 
     Attributes:
         name: the source's name.
@@ -125,7 +125,7 @@ class RedisStream:
         Raises:
             TransientError: the stream's Redis does not answer for too long.
         """
-        ids = [item.stamp.encode() for item in haul.items]
+        ids = [item.position.encode() for item in haul.items]
         with translated(self._settings):
             await self._redis.xack(self._key, self._group, *ids)
         self._in_hand.difference_update(ids)
@@ -175,8 +175,8 @@ class RedisStream:
         return [entry for _, entries in streams for entry in _flat(entries)]
 
     def _item(self, entry_id: bytes, fields: Mapping[bytes, bytes] | None) -> Item:
-        stamp = entry_id.decode()
-        place = f"entry {stamp}"
+        position = entry_id.decode()
+        place = f"entry {position}"
         read: Read
         if fields is None:
             message = f"{place}: was trimmed from the stream before it was read"
@@ -187,7 +187,7 @@ class RedisStream:
         if isinstance(read, Omission) and not read.key_bytes:
             # Its letter is known by the entry; no document has a key with a zero.
             read = replace(read, key_bytes=b"\0" + place.encode())
-        return Item(place, read, stamp)
+        return Item(place, read, position)
 
     async def _make_group(self) -> None:
         try:
@@ -232,7 +232,7 @@ class RedisStream:
 
 
 def _place(item: Item) -> tuple[int, ...]:
-    return tuple(map(int, item.stamp.split("-")))
+    return tuple(map(int, item.position.split("-")))
 
 
 def _flat(entries: Sequence[Any]) -> list[_Entry]:

@@ -15,8 +15,8 @@ class Item:
     place: str
     """Where it stands in the stream, for people."""
     read: Record | Omission
-    stamp: str = ""
-    """Its place where several read the same stream (``Promise.stamp``); empty: one reads it."""
+    position: str = ""
+    """Its place where several read the same stream (``Promise.position``); empty: one reads it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,10 @@ SOURCE = "brook"
 DIMENSION = 3
 
 
-def item(place: str = "line 1", stamp: str = "", **fields: Any) -> Item:
+def item(place: str = "line 1", position: str = "", **fields: Any) -> Item:
     """Make an item of what a line holds."""
     read = RecordReader(DIMENSION, 1_000_000).line(json.dumps(fields).encode(), place)
-    return Item(place, read, stamp)
+    return Item(place, read, position)
 
 
 @dataclass

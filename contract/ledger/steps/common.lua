@@ -90,8 +90,8 @@ end
 
 -- Whether one place in a stream ('<ms>-<sequence>') comes after another; none is before all.
 -- Their numbers have 64 bits, which a number of Lua's does not hold.
-local function is_later(stamp, other)
-  local ms, sequence = string.match(stamp or '', '^(%d+)-(%d+)$')
+local function is_later(position, other)
+  local ms, sequence = string.match(position or '', '^(%d+)-(%d+)$')
   if not ms then return false end
   local other_ms, other_sequence = string.match(other or '', '^(%d+)-(%d+)$')
   if not other_ms then return true end
@@ -100,9 +100,9 @@ local function is_later(stamp, other)
 end
 
 -- Remember from how late a place in its stream a document is known.
-local function advance_stamp(document, stamp)
-  if stamp ~= '' and is_later(stamp, redis.call('HGET', document, 'stamp')) then
-    redis.call('HSET', document, 'stamp', stamp)
+local function advance_position(document, position)
+  if position ~= '' and is_later(position, redis.call('HGET', document, 'position')) then
+    redis.call('HSET', document, 'position', position)
   end
 end
 

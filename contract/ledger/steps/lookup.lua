@@ -6,13 +6,13 @@
 local reading = tonumber(ARGV[2])
 local found = {}
 for at = 2, #KEYS do
-  local document, id, hash, stamp = KEYS[at], ARGV[3 * at - 3], ARGV[3 * at - 2], ARGV[3 * at - 1]
+  local document, id, hash, position = KEYS[at], ARGV[3 * at - 3], ARGV[3 * at - 2], ARGV[3 * at - 1]
   local state = redis.call('HMGET', document, 'hash', 'wanted', 'committed', 'published',
     'units', 'failed', 'left', 'job', 'reading', 'letter')
   if is_promised(state, hash, ARGV[1])
     and tonumber(state[4] or 0) >= tonumber(state[5] or 0) then
     if reading > tonumber(state[9] or 0) then redis.call('HSET', document, 'reading', reading) end
-    advance_stamp(document, stamp)
+    advance_position(document, position)
     local done = state[2] == state[3]
     if done and state[10] then forgive(document, id, KEYS[1], reading) end
     found[at - 1] = {done and 'unchanged' or 'pending', state[2], state[8]}

@@ -8,7 +8,7 @@
 local id, hash, chunks = ARGV[1], ARGV[4], tonumber(ARGV[5])
 local reading, unseen = tonumber(ARGV[10]), tonumber(ARGV[11])
 local fields = redis.call('HMGET', KEYS[1], 'hash', 'wanted', 'committed', 'published', 'units',
-  'failed', 'left', 'job', 'count', 'withdrawn', 'reading', 'stamp')
+  'failed', 'left', 'job', 'count', 'withdrawn', 'reading', 'position')
 local wanted, published = tonumber(fields[2] or 0), tonumber(fields[4] or 0)
 local latest = tonumber(fields[11] or 0)
 local same, done = fields[1] == hash, fields[2] == fields[3]
@@ -22,7 +22,7 @@ if redis.call('HGET', KEYS[3], 'halt') == 'cancelled'
   return {'outdated', wanted, fields[8] or '', ''}
 end
 
-advance_stamp(KEYS[1], ARGV[14])
+advance_position(KEYS[1], ARGV[14])
 -- To delete a document is not to see it.
 if chunks > 0 then
   redis.call('ZADD', KEYS[2], 'GT', redis.call('HGET', KEYS[5], ARGV[7]) or 0, id)

@@ -84,7 +84,7 @@ async def test_entries_come_in_order_with_their_ids(bed: Bed) -> None:
     second = await bed.add(document=json.dumps({"id": "b", "text": "two"}))
     hauls = await drained(bed.consumer())
     assert keys(hauls) == ["a", "b"]
-    assert [item.stamp for haul in hauls for item in haul.items] == [first, second]
+    assert [item.position for haul in hauls for item in haul.items] == [first, second]
     assert await bed.pending() == 0
     assert await drained(bed.consumer()) == []
     assert await bed.consumers() == [], "who has nothing pending is forgotten at the end"
@@ -181,4 +181,4 @@ async def test_what_is_claimed_goes_before_what_is_newer(bed: Bed) -> None:
     consumer._claimed_at = consumer._now()  # at first it reads what is new
     async with asyncio.timeout(20), aclosing(consumer.hauls()) as coming:
         haul = await anext(coming)
-    assert [item.stamp for item in haul.items] == [old, new]
+    assert [item.position for item in haul.items] == [old, new]

@@ -14,9 +14,9 @@ class Stream:
 
     def __init__(self, redis: Redis) -> None:
         """Begin with an empty ledger."""
-        self.promises = Ledger(redis, "stamps").promises
+        self.promises = Ledger(redis, "positions").promises
 
-    async def register(self, content: str, stamp: str, reading: int = 0) -> Registered:
+    async def register(self, content: str, position: str, reading: int = 0) -> Registered:
         """Promise a content."""
         (made,) = await self.promises.register(
             "job",
@@ -28,7 +28,7 @@ class Stream:
                     content_hash=content,
                     chunk_count=1,
                     reading=reading,
-                    stamp=stamp,
+                    position=position,
                 )
             ],
         )
