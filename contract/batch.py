@@ -36,6 +36,8 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Fal
     """Offset of the text in the document, in characters."""
     headings: tuple[str, ...] = ()
     """Titles of the enclosing headings, outermost first."""
+    vector: bytes = b""
+    """The source's own vector, as little-endian float32; empty: the text is to be embedded."""
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=False):
@@ -60,6 +62,11 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Fals
     def units(self) -> int:
         """What the ledger counts: chunks, and one for a part that only deletes."""
         return len(self.chunks) or 1
+
+    @property
+    def brings_vectors(self) -> bool:
+        """Tell whether its chunks have vectors already: all of a document's, or none."""
+        return bool(self.chunks and self.chunks[0].vector)
 
     @property
     def ordinals(self) -> range:

@@ -31,9 +31,17 @@ def listing_field(source: str) -> str:
     return f"{source}\0listing"
 
 
+READING = "\0reading"
+
+
 def reading_field(source: str) -> str:
     """Name the field of ``Keys.sources`` that numbers the readings of a source."""
-    return f"{source}\0reading"
+    return f"{source}{READING}"
+
+
+def ttl_field(source: str) -> str:
+    """Name the field of ``Keys.sources`` that says how long a document may be unseen, in s."""
+    return f"{source}\0ttl"
 
 
 def cutting_field(source: str) -> str:

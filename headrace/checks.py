@@ -30,11 +30,14 @@ async def prepare_collection(
     embedder: Embedder,
     *,
     say: Callable[[str], None] = logger.warning,
-) -> None:
+) -> ModelIdentity:
     """Make sure that Redis, Milvus and the model answer, and that collection and ledger fit.
 
     A ledger that was lost is rebuilt from the collection, and documents are to be read again
     whose rows went with a collection that was dropped; ``say`` is told of either.
+
+    Returns:
+        The model whose vectors the collection holds.
 
     Raises:
         UnreachableError: a server does not answer within the connect time-out.
@@ -51,6 +54,7 @@ async def prepare_collection(
         await _match(client, Rebuilding(redis, collection), settings, physical, say)
     finally:
         await asyncio.to_thread(client.close)
+    return model
 
 
 async def _match(

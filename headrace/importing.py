@@ -84,7 +84,11 @@ class ImportOptions:
 
 
 class Import:
-    """Brings documents in, with workers of its own if the servers are its own."""
+    """Brings documents in, with workers of its own if the servers are its own.
+
+    Attributes:
+        dimension: of the vectors that the collection holds, once productions are made.
+    """
 
     def __init__(
         self,
@@ -110,6 +114,7 @@ class Import:
         self._on_progress = on_progress
         self._say = say
         self._on_job = on_job
+        self.dimension = 0
 
     async def run(self, sources: Sequence[Source]) -> list[Summary]:
         """Import sources one after the other; cancelled, it can be resumed.
@@ -187,9 +192,10 @@ class Import:
     async def _check(self, redis: Redis) -> None:
         embedder = make_embedder(self._settings)
         try:
-            await prepare_collection(
+            model = await prepare_collection(
                 redis, self._settings, self._options.collection, embedder, say=self._say
             )
+            self.dimension = model.dimension
         finally:
             await embedder.aclose()
 

@@ -1,8 +1,8 @@
 """The scheduler: a process that keeps order, beside or without workers.
 
-It has schedules run as they are due, announces again what fell on the floor, and clears up after
-cancelled jobs and superseded versions. Workers do the last two as well; a scheduler does it also
-while none runs. Any number of them may run at once.
+It has schedules run as they are due, deletes what has expired, announces again what fell on the
+floor, and clears up after cancelled jobs and superseded versions. Workers do the last two as well;
+a scheduler does it also while none runs. Any number of them may run at once.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from contract.ledger.connection import connect, translated
 from contract.ledger.sweeper import keep_sweeping
 from contract.queue import make_app
 from contract.tasks import end
+from headrace.expiry import keep_expiring
 from headrace.schedules.keeper import Keeper
 from headrace.session import Session, require_servers
 from worker.eraser import Erasers
@@ -47,6 +48,7 @@ async def keep_order(session: Session) -> None:
             asyncio.create_task(keep_sweeping(redis, app, settings), name="sweeper"),
             asyncio.create_task(janitor.keep_clearing(settings), name="janitor"),
             asyncio.create_task(Keeper(redis, app, settings).keep_going(), name="schedules"),
+            asyncio.create_task(keep_expiring(redis, app, settings), name="expiry"),
             asyncio.create_task(_watch_servers(session), name="servers"),
         ]
         try:

@@ -15,6 +15,7 @@ class BatchLimits:
 
     chunks: int
     text_bytes: int
+    """Of UTF-8, with the vectors that came along."""
     age_seconds: float
     """Since the batch's first part came, whatever came after it."""
 
@@ -58,7 +59,7 @@ class Batcher:
             return
         begin, size = 0, 0
         for end, chunk in enumerate(whole.chunks):
-            length = len(chunk.text.encode())
+            length = len(chunk.text.encode()) + len(chunk.vector)
             count = self._chunks + end - begin
             full = count >= self._limits.chunks or (
                 count > 0 and self._bytes + size + length > self._limits.text_bytes

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 from contract.batch import Part
 from contract.errors import GuardError
@@ -11,7 +11,6 @@ from contract.ids import content_hash
 from contract.ledger.promises import Promises
 from contract.ledger.records import Gone, Outcome, Promise, Registered
 from producers.document import printable
-from producers.sources.source import Source
 from producers.tally import Tally
 
 PAGE: Final = 500
@@ -19,6 +18,21 @@ PAGE: Final = 500
 
 GONE: Final = content_hash(b"", "gone")
 """The content of a document that is deleted."""
+
+
+class Extent(Protocol):
+    """What a deleter needs of a source."""
+
+    name: str
+    shows_all: bool
+    """Whether a document is gone when a complete listing that covers it does not show it."""
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether the last listing ran to its end and saw all that it covers."""
+
+    def covers(self, key_bytes: bytes) -> bool:
+        """Tell whether a listing would show this key if the document were there."""
 
 
 class Deletions(StrEnum):
@@ -67,6 +81,20 @@ async def losses(promises: Promises, gone: Sequence[Gone]) -> list[Gone]:
     ]
 
 
+def gone_part(gone: Gone, source: str, version: int) -> Part:
+    """Give the part that deletes a document."""
+    return Part(
+        document_id=gone.document_id,
+        source=source,
+        version=version,
+        content_hash=GONE,
+        chunk_count=0,
+        first=0,
+        chunks=(),
+        metadata={"path": printable(gone.key_bytes)},
+    )
+
+
 class Deleter:
     """Deletes the documents that a complete listing of a source did not show.
 
@@ -74,7 +102,7 @@ class Deleter:
     """
 
     def __init__(
-        self, promises: Promises, source: Source, tally: Tally, guard: Guard, *, job: str
+        self, promises: Promises, source: Extent, tally: Tally, guard: Guard, *, job: str
     ) -> None:
         """Prepare; nothing is sent yet.
 
@@ -164,16 +192,5 @@ class Deleter:
                 self._tally.awaited_jobs.add(made.job)
             if made.outcome is Outcome.DELETED:
                 self._tally.count_outcome(made.outcome, made.job)
-                parts.append(
-                    Part(
-                        document_id=item.document_id,
-                        source=self._source.name,
-                        version=made.version,
-                        content_hash=GONE,
-                        chunk_count=0,
-                        first=0,
-                        chunks=(),
-                        metadata={"path": printable(item.key_bytes)},
-                    )
-                )
+                parts.append(gone_part(item, self._source.name, made.version))
         return parts

@@ -27,6 +27,9 @@ class Reason(StrEnum):
     UNDECODABLE = "undecodable"
     TOO_SLOW = "too_slow"
     DEADLY = "deadly"
+    MALFORMED = "malformed"
+    WRONG_VECTOR = "wrong_vector"
+    OUTDATED = "outdated"
     REPEATED = "repeated"
     OVER_BUDGET = "over_budget"
 
@@ -37,7 +40,14 @@ class Reason(StrEnum):
 
 
 _ON_PURPOSE: Final = frozenset(
-    {Reason.UNKNOWN_TYPE, Reason.BINARY, Reason.EMPTY, Reason.SPECIAL_FILE, Reason.REPEATED}
+    {
+        Reason.UNKNOWN_TYPE,
+        Reason.BINARY,
+        Reason.EMPTY,
+        Reason.SPECIAL_FILE,
+        Reason.REPEATED,
+        Reason.OUTDATED,
+    }
 )
 
 
@@ -101,6 +111,19 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """One chunk before it has ids."""
+
+    text: str
+    start: int
+    """Offset of its first character in the document's text, in characters."""
+    heading_path: tuple[str, ...]
+    """Titles of the headings that enclose its start, outermost first."""
+    vector: bytes = b""
+    """Of its source's own, as little-endian float32; empty: it is to be embedded."""
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """One parsed item of a source."""
 
@@ -112,17 +135,8 @@ class Document:
     """By rising start."""
     format: str
     """Name of the parser."""
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """One chunk before it has ids."""
-
-    text: str
-    start: int
-    """Offset of its first character in the document's text, in characters."""
-    heading_path: tuple[str, ...]
-    """Titles of the headings that enclose its start, outermost first."""
+    pieces: tuple[Piece, ...] = ()
+    """As its source has cut it; empty: it is to be cut."""
 
 
 def printable(name: bytes) -> str:

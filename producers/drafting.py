@@ -65,10 +65,16 @@ class Recipe:
         """
         identity = assignment.identity
         document = self.parse(assignment.item.entry, assignment.item.data)
-        pieces = split(document, self.options)
+        pieces = document.pieces or split(document, self.options)
         keys = chunk_keys(identity.document_id, (piece.text for piece in pieces))
         chunks = tuple(
-            Chunk(key=key, text=piece.text, start=piece.start, headings=piece.heading_path)
+            Chunk(
+                key=key,
+                text=piece.text,
+                start=piece.start,
+                headings=piece.heading_path,
+                vector=piece.vector,
+            )
             for key, piece in zip(keys, pieces, strict=True)
         )
         return Part(

@@ -1,15 +1,16 @@
 """The pulse of a producer: says that it lives, and learns whether its job is to go on."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from redis.exceptions import RedisError
 
 from contract.errors import CancelledJobError
 from contract.ledger.control import Halt, JobControl
 from contract.ledger.jobs import Jobs
+from contract.tasks import end
 
 BEAT_SECONDS: Final = 1.0
 
@@ -44,6 +45,23 @@ class Pulse:
     async def going(self) -> None:
         """Wait while the job is paused; for a producer beside which ``keep_beating`` runs."""
         await self._going.wait()
+
+    async def beside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Beat until some work is done.
+
+        Raises:
+            CancelledJobError: someone cancelled the job; the work is cancelled.
+        """
+        beating = asyncio.create_task(self.keep_beating())
+        working = asyncio.create_task(work)
+        try:
+            await asyncio.wait([beating, working], return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                await beating  # it ends by an error alone
+            await working
+        finally:
+            await end(working)
+            await end(beating)
 
     async def keep_beating(self) -> NoReturn:
         """Beat until cancelled, also through outages: the producer's own steps tell of these.

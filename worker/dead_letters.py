@@ -11,12 +11,12 @@ from contract.errors import HeadraceError
 from contract.ids import chunk_id
 from contract.ledger.records import Claim, DeadLetter, DeadPart
 from worker.outcome import Stage
-from worker.store import IDS_IN_ONE_READ, StoredRow
+from worker.store import GIVEN, IDS_IN_ONE_READ, StoredRow
 
 LONGEST_MESSAGE = 1_000
 """Characters kept of an error's message."""
 LARGEST_TEXT_BYTES = 32 * 1024 * 1024
-"""A document with more text (UTF-8) is not kept in its letter."""
+"""A document with more text (UTF-8), or vectors of its own, is not kept in its letter."""
 TOO_LARGE = "too large to be kept here: a replay reads its source again"
 NOT_THERE = "other chunks of it can't be read back: a replay reads its source again"
 
@@ -78,7 +78,7 @@ async def all_chunks(parts: Sequence[Part], read: Read) -> tuple[Chunk, ...] | s
         for part in parts
         for ordinal, chunk in zip(part.ordinals, part.chunks, strict=True)
     }
-    size = sum(len(chunk.text.encode(errors="replace")) for chunk in chunks.values())
+    size = sum(map(_size, chunks.values()))
     part = parts[0]
     others = [ordinal for ordinal in range(part.chunk_count) if ordinal not in chunks]
     for at in range(0, len(others), IDS_IN_ONE_READ):
@@ -93,18 +93,24 @@ async def all_chunks(parts: Sequence[Part], read: Read) -> tuple[Chunk, ...] | s
             return NOT_THERE
         for name, row in rows.items():
             chunks[ids[name]] = _chunk(row)
-            size += len(row.text.encode())
+            size += _size(chunks[ids[name]])
     if size > LARGEST_TEXT_BYTES:
         return TOO_LARGE
     return tuple(chunks[ordinal] for ordinal in range(part.chunk_count))
 
 
+def _size(chunk: Chunk) -> int:
+    return len(chunk.text.encode(errors="replace")) + len(chunk.vector)
+
+
 def _chunk(row: StoredRow) -> Chunk:
+    vector = row.vector if row.metadata.get(GIVEN) else None
     return Chunk(
         key=str(row.metadata["chunk_key"]),
         text=row.text,
         start=int(row.metadata["start"]),
         headings=tuple(map(str, row.metadata["headings"])),
+        vector=b"" if vector is None else vector.astype("<f4").tobytes(),
     )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from contract.batch import Part
 from contract.ids import chunk_ids
 from contract.ledger.records import Rows
-from worker.store import IDS_IN_ONE_READ, StoredRow
+from worker.store import GIVEN, IDS_IN_ONE_READ, StoredRow
 
 MARGIN = 100
 """Chunks on either side of a part's place that are looked at first: texts move a little."""
@@ -59,7 +59,8 @@ async def find_vectors(searches: Sequence[Search], read: Read) -> dict[str, NDAr
         before = len(found)
         for at in range(0, len(ids), IDS_IN_ONE_READ):
             for row in (await read(ids[at : at + IDS_IN_ONE_READ])).values():
-                if row.text in missing and row.vector is not None:
+                # A vector that someone gave is not what the model makes of the text.
+                if row.text in missing and row.vector is not None and not row.metadata.get(GIVEN):
                     missing.discard(row.text)
                     found[row.text] = row.vector
         fruitless = fruitless + 1 if len(found) == before else 0

@@ -79,6 +79,11 @@ class Settlement:
             await self._ledger.letters.bury([letter])
 
     async def _letter(self, part: Part, settled: Settled) -> DeadLetter:
+        async def read(ids: Sequence[str]) -> Mapping[str, StoredRow]:
+            return await self._calls.make(
+                Stage.READ, lambda: self._store.read(ids, vectors=part.brings_vectors)
+            )
+
         dead = dead_parts(settled.deaths)
         own = [
             other
@@ -86,16 +91,13 @@ class Settlement:
             if (other.document_id, other.version) == (part.document_id, part.version)
         ]
         try:
-            chunks = await all_chunks([*own, *parts_of(dead)], self._read)
+            chunks = await all_chunks([*own, *parts_of(dead)], read)
         except HeadraceError as error:
             if not self._calls.blames(error):
                 raise
             chunks = NOT_THERE
         key = await self._ledger.promises.key_bytes(part.document_id)
         return dead_letter(self._batch, part, dead, chunks, key)
-
-    async def _read(self, ids: Sequence[str]) -> Mapping[str, StoredRow]:
-        return await self._calls.make(Stage.READ, lambda: self._store.read(ids, vectors=False))
 
     async def _delete(self, settled: Sequence[Settled]) -> None:
         """Delete the rows that the verdicts say must go."""

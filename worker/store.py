@@ -77,7 +77,9 @@ class Store(Protocol):
         """Delete all rows of a document's older versions."""
 
 
-_READ_FIELDS = [*VARCHAR_FIELDS, *INTEGER_FIELDS, "headings", "start", "chunk_count"]
+GIVEN = "vector_given"
+"""Metadata of a row whose vector came with the document."""
+_READ_FIELDS = [*VARCHAR_FIELDS, *INTEGER_FIELDS, "headings", "start", "chunk_count", GIVEN]
 
 
 def rows_of(part: Part) -> list[Row]:
@@ -99,6 +101,8 @@ def rows_of(part: Part) -> list[Row]:
             "ordinal": ordinal,
             "content_hash": part.content_hash,
         }
+        if chunk.vector:
+            metadata[GIVEN] = True
         rows.append(Row(chunk_id, Document(page_content=chunk.text, metadata=metadata)))
     return rows
 

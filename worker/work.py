@@ -17,6 +17,7 @@ from contract.errors import (
     HeadraceError,
     KillsWorkersError,
     PermanentError,
+    StoreRejectedError,
     ThrottledError,
     TransientError,
 )
@@ -25,6 +26,7 @@ from contract.ledger.records import Claim, Finish, Rows, Standing, Verdict
 from worker.calls import Calls
 from worker.dead_letters import Death
 from worker.embedding.embedder import Embedder
+from worker.given import given_vector
 from worker.isolation import isolate
 from worker.lease import Lease
 from worker.outcome import Ingested, Outcome, Stage
@@ -81,6 +83,7 @@ class Work:
         self._tools = tools
         self._calls = calls
         self._deaths: dict[int, Death] = {}  # by the part's place in the batch
+        self._given: dict[tuple[int, int], NDArray[np.float32]] = {}  # by place and ordinal
         self._tokens = 0
         self._written = 0
         self._reused = 0
@@ -114,6 +117,7 @@ class Work:
                 message = f"{self.claim.crashes} worker processes ended while they had this chunk"
                 self._die(place, Stage.EMBED, KillsWorkersError(message), part.first)
         else:
+            await self._take_given(live)
             found = await self._find(store, live, standing)
             vectors = await self._embed(live, found)
             await self._write(store, live, vectors)
@@ -124,8 +128,22 @@ class Work:
     def _die(self, place: int, stage: Stage, error: HeadraceError, ordinal: int) -> None:
         self._deaths.setdefault(place, Death(stage, error)).ordinals.add(ordinal)
 
+    async def _take_given(self, live: Live) -> None:
+        """Take the vectors that came along; what the collection can't hold makes parts dead."""
+        brought = [(place, part) for place, part in live if part.brings_vectors]
+        if not brought:
+            return
+        model = await self._tools.embedder.identify()  # known since the store was opened
+        for place, part in brought:
+            for ordinal, chunk in zip(part.ordinals, part.chunks, strict=True):
+                try:
+                    self._given[place, ordinal] = given_vector(chunk, model.dimension)
+                except StoreRejectedError as error:
+                    self._die(place, Stage.WRITE, error, ordinal)
+
     async def _find(self, store: Store, live: Live, standing: Sequence[Standing]) -> Vectors:
         """Read vectors back: of texts that documents had before, or that their twins have."""
+        live = _to_embed(live)
         origins = {place: (part.document_id, standing[place]) for place, part in live}
         moved = [
             (place, part.twin)
@@ -171,6 +189,7 @@ class Work:
             self._tokens_saved += embedded.tokens_saved
             vectors.update(zip(texts, embedded.vectors, strict=True))
 
+        live = _to_embed(live)
         texts = dict.fromkeys(chunk.text for _, part in live for chunk in part.chunks)
         new = [text for text in texts if text not in found]
         refused = dict(await isolate(new, embed, self._calls.blames))
@@ -188,10 +207,18 @@ class Work:
             if place not in self._deaths
             for ordinal, row in zip(part.ordinals, rows_of(part), strict=True)
         ]
+        given = self._given
 
         async def upsert(some: Sequence[tuple[int, int, Row]]) -> None:
             rows = [row for *_, row in some]
-            matrix = np.stack([vectors[row.document.page_content] for row in rows])
+            matrix = np.stack(
+                [
+                    given[place, ordinal]
+                    if (place, ordinal) in given
+                    else vectors[row.document.page_content]
+                    for place, ordinal, row in some
+                ]
+            )
             await self._calls.make(
                 Stage.WRITE,
                 lambda: store.upsert(
@@ -206,8 +233,9 @@ class Work:
         for place, part in live:
             if place not in self._deaths:
                 self._written += len(part.chunks)
-                self._reused += sum(chunk.text in found for chunk in part.chunks)
-                self._cached += sum(chunk.text in self._hits for chunk in part.chunks)
+                if not part.brings_vectors:
+                    self._reused += sum(chunk.text in found for chunk in part.chunks)
+                    self._cached += sum(chunk.text in self._hits for chunk in part.chunks)
 
     async def _finish(self, store: Store) -> None:
         """Settle the parts, then commit and strike the batch off."""
@@ -247,3 +275,8 @@ class Work:
             seconds=self._calls.watch.seconds,
             retries=self._calls.watch.retries,
         )
+
+
+def _to_embed(live: Live) -> Live:
+    """Leave out the parts that came with their vectors."""
+    return [(place, part) for place, part in live if not part.brings_vectors]

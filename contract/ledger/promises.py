@@ -21,17 +21,22 @@ class Promises:
         self.redis = redis
         self.collection = collection
         self.keys = Keys(collection)
+        self._begin_listing = script(redis, "begin_listing")
         self._lookup = script(redis, "lookup")
         self._glance = script(redis, "glance")
         self._register = script(redis, "register")
         self._seen = script(redis, "seen")
 
     async def begin_listing(self, source: str, origin: str) -> int:
-        """Number a new listing of a source, and note where it is read from."""
-        pipe = self.redis.pipeline(transaction=True)
+        """Number a new listing of a source, and note where it is read from.
+
+        The number is the time in ms since 1970, or one more than that of the last one.
+        """
+        pipe = self.redis.pipeline(transaction=False)
         pipe.sadd(COLLECTIONS_KEY, self.collection)
-        pipe.hset(self.keys.sources, source, origin)
-        pipe.hincrby(self.keys.sources, listing_field(source), 1)
+        await self._begin_listing(
+            keys=[self.keys.sources], args=[source, origin, listing_field(source)], client=pipe
+        )
         *_, number = await pipe.execute()
         return int(number)
 
@@ -67,7 +72,8 @@ class Promises:
         promises: Sequence[tuple[str, str]],
         *,
         reading: int = 0,
-        stamps: Sequence[str] | None = None,
+        stamps: Sequence[str] = (),
+        positions: Sequence[str] = (),
     ) -> list[Registered | None]:
         """Find documents whose content needs no work, in one atomic step.
 
@@ -78,18 +84,25 @@ class Promises:
             promises: (document_id, content_hash) each.
             reading: when the contents were read (``begin_reading``); 0: not compared.
             stamps: by which ``glance`` is to know those contents again, "" where there is none.
+            positions: of each, where it stands in a stream (``Promise.position``); none: not
+                compared.
 
         Returns:
             For each UNCHANGED or PENDING, or None when it has to be split and registered.
         """
         if not promises:
             return []
-        asked = zip(promises, stamps or [""] * len(promises), strict=True)
+        none = [""] * len(promises)
+        asked = zip(promises, stamps or none, positions or none, strict=True)
         found = await self._lookup(
             keys=[self.keys.dead, *(self.keys.document(document) for document, _ in promises)],
             args=[
                 self.keys.job(""), reading,
-                *(item for promise, stamp in asked for item in (*promise, stamp)),
+                *(
+                    item
+                    for promise, stamp, position in asked
+                    for item in (*promise, stamp, position)
+                ),
             ],
         )  # fmt: skip
         return [_found(state) for state in found]
@@ -137,7 +150,7 @@ class Promises:
                     promise.document_id, promise.source, promise.key_bytes, promise.content_hash,
                     promise.chunk_count, job, listing_field(promise.source), keys.job(""),
                     keys.open(""), promise.reading, promise.unseen_since,
-                    int(promise.only_wanted), promise.missing, promise.stamp,
+                    int(promise.only_wanted), promise.missing, promise.stamp, promise.position,
                 ],
                 client=pipe,
             )  # fmt: skip

@@ -44,6 +44,9 @@ class Promise:
     """Chunks that were accepted to be missing."""
     stamp: str = ""
     """By which the content is known without being read (``ids.content_stamp``); may be empty."""
+    position: str = ""
+    """Where it stands in a stream that several read, as '<ms>-<sequence>': OUTDATED when other
+    content was promised from a later place, whoever read it later. Empty: not compared."""
 
 
 @dataclass(frozen=True, slots=True)

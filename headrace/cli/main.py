@@ -22,10 +22,13 @@ from headrace.cli.exit_code import ExitCode
 
 COMMANDS = {
     "import": "Import files and folders; again: only what has changed.",
+    "stdin": "Bring in JSON Lines from standard input, as they come.",
+    "stream": "Bring in documents from a Redis Stream, as they come.",
     "search": "Find the chunks nearest to a text.",
     "status": "Show workers, unfinished work and the newest jobs.",
     "jobs": "List, show, pause, resume and cancel jobs.",
     "dead-letters": "List, show, replay, accept and purge what could not be ingested.",
+    "sources": "List, show and remove sources, and set how long documents stay.",
     "verify": "Compare sources, ledger and Milvus, and mend what differs.",
     "schedule": "Bring sources in again and again, at set times.",
     "worker": "Run one worker process in the foreground.",

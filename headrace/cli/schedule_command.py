@@ -20,10 +20,11 @@ from headrace.cli.schedule_lines import (
     run_line,
     shown,
 )
+from headrace.duration import duration_seconds
 from headrace.prices import require_price
 from headrace.schedules.book import Book, Entry
 from headrace.schedules.schedule import Missed, Overlap, Schedule
-from headrace.schedules.timetable import Timetable, duration_seconds
+from headrace.schedules.timetable import Timetable
 from headrace.session import is_local
 from producers.deleting import Deletions
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
+from headrace.duration import duration_text
 from headrace.schedules.book import Entry
 from headrace.schedules.run import Run
-from headrace.schedules.timetable import duration_text
 
 _COUNTED = ("new", "changed", "deleted", "unchanged", "failed")
 

@@ -115,6 +115,14 @@ class Book:
         """Read all schedules, by name."""
         return await self._entries(sorted(map(text, await self.redis.hkeys(names.DEFINITIONS))))
 
+    async def of_source(self, collection: str, source: str) -> list[Schedule]:
+        """Read the schedules that bring a source into a collection, by name."""
+        return [
+            entry.schedule
+            for entry in await self.entries()
+            if entry.schedule.collection == collection and entry.schedule.source_name() == source
+        ]
+
     async def revision(self) -> int:
         """Give a number that has grown when any schedule has changed."""
         return int(await self.redis.get(names.REVISION) or 0)

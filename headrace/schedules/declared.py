@@ -20,9 +20,10 @@ import msgspec
 
 from contract.errors import SettingsError, UsageError
 from contract.settings import SCHEDULES_TABLE
+from headrace.duration import duration_seconds
 from headrace.schedules.book import Book
 from headrace.schedules.schedule import Schedule
-from headrace.schedules.timetable import Timetable, duration_seconds
+from headrace.schedules.timetable import Timetable
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,6 @@ import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -32,10 +31,8 @@ from headrace.prices import cost_usd, price_of
 from headrace.recutting import notices
 from headrace.schedules.leases import Leases
 from headrace.schedules.run import Claimed, RunState, ShardEnd
-from headrace.schedules.schedule import Schedule
 from headrace.session import Session
 from producers.listing import begin_listing
-from producers.sources.files import FileSource, open_source
 from producers.sources.shard import Remainder, Shard
 from producers.sources.source import Source
 from worker.identity import worker_id_prefix
@@ -71,7 +68,7 @@ class Runner:
             if schedule is None:
                 return None
             owner = f"{worker_id_prefix(os.getpid())}{secrets.token_hex(4)}"
-            claimed = await leases.claim(run_id, owner, schedule, source_name(schedule))
+            claimed = await leases.claim(run_id, owner, schedule, schedule.source_name())
             if claimed is None:
                 return None
             return await _Attempt(self._settings, redis, leases, claimed).carry_out()
@@ -123,7 +120,7 @@ class _Attempt:
         """Begin the listing that all shards share, and let anyone have them."""
         schedule = self._claimed.schedule
         try:
-            source = await asyncio.to_thread(open_schedule, schedule)
+            source = await asyncio.to_thread(schedule.open)
         except UsageError as error:
             await self._leases.end(self._claimed, RunState.FAILED, str(error), {})
             return
@@ -160,7 +157,7 @@ class _Attempt:
             GuardError: a budget was reached, or something was held back.
         """
         schedule = self._claimed.schedule
-        source: Source = await asyncio.to_thread(open_schedule, schedule)
+        source: Source = await asyncio.to_thread(schedule.open)
         if self._claimed.shard is not None:
             source = Shard(source, self._claimed.shard, schedule.shards)
         elif self._claimed.listing is not None:
@@ -246,20 +243,3 @@ def refuse_unfinished(ends: Sequence[ShardEnd]) -> None:
 def _share(tokens: int | None, shards: int) -> int | None:
     """Give a shard's part of a budget."""
     return None if tokens is None else max(tokens // shards, 1)
-
-
-def open_schedule(schedule: Schedule) -> FileSource:
-    """Open the source of a schedule on this machine.
-
-    Raises:
-        UsageError: it is not here.
-    """
-    return open_source(schedule.path, glob=schedule.glob or None, name=schedule.source or None)
-
-
-def source_name(schedule: Schedule) -> str:
-    """Name the source of a schedule; also when it is not here, so that this can be told."""
-    try:
-        return open_schedule(schedule).name
-    except UsageError:
-        return schedule.source or Path(schedule.path).name

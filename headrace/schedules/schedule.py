@@ -12,6 +12,7 @@ from contract.errors import UsageError
 from contract.names import is_collection_name
 from headrace.schedules.timetable import Timetable
 from producers.deleting import Deletions
+from producers.sources.files import FileSource, open_source
 
 MOST_SHARDS: Final = 256
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -86,6 +87,21 @@ class Schedule(msgspec.Struct, frozen=True, omit_defaults=True):
             raise UsageError("a budget has 1 token at least, and no negative cost")
         self.timetable.checked()
         return self
+
+    def open(self) -> FileSource:
+        """Open its source, on this machine.
+
+        Raises:
+            UsageError: it is not here.
+        """
+        return open_source(self.path, glob=self.glob or None, name=self.source or None)
+
+    def source_name(self) -> str:
+        """Name its source; also where that is not here."""
+        try:
+            return self.open().name
+        except UsageError:
+            return self.source or Path(self.path).name
 
 
 def encode(schedule: Schedule) -> bytes:

@@ -6,7 +6,6 @@ do not begin together. Times are ms since the epoch.
 """
 
 import hashlib
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, tzinfo
 from itertools import islice, pairwise
@@ -17,26 +16,13 @@ import msgspec
 from cronsim import CronSim, CronSimError
 
 from contract.errors import UsageError
+from headrace.duration import duration_text
 
 MOST_SLOTS: Final = 1_000
 """Slots that are counted one by one after a long absence."""
 LEAST_INTERVAL_SECONDS: Final = 1.0
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 _GAPS_LOOKED_AT = 100
-
-
-def duration_seconds(text: str) -> float:
-    """Read a duration such as ``90s``, ``15m``, ``1h30m``, ``2d`` or ``1w``.
-
-    Raises:
-        UsageError: it is none.
-    """
-    parts = _DURATION.findall(text.strip().lower())
-    if not parts or "".join(a + b for a, b in parts) != text.strip().lower().replace(" ", ""):
-        raise UsageError(f"{text!r} is no duration: write 90s, 15m, 1h30m, 2d or 1w")
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
 class Timetable(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -152,16 +138,3 @@ class Timetable(msgspec.Struct, frozen=True, omit_defaults=True):
             return ZoneInfo(self.timezone)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
             raise UsageError(f"there is no time zone {self.timezone!r}") from error
-
-
-def duration_text(seconds: float) -> str:
-    """Write a duration as ``duration_seconds`` reads it."""
-    parts = []
-    left = seconds
-    for unit in "wdhm":
-        number, left = divmod(left, _UNITS[unit])
-        if number:
-            parts.append(f"{number:g}{unit}")
-    if left or not parts:
-        parts.append(f"{left:g}s")
-    return "".join(parts)

@@ -117,14 +117,23 @@ class Command:
         """Give one for the same folder with more settings."""
         return Command(self.folder, **{**self.settings, **settings})
 
-    def run(self, *arguments: str | Path, seconds: float = 100.0) -> Ended:
+    def run(
+        self, *arguments: str | Path, seconds: float = 100.0, stdin: int | IO[bytes] | None = None
+    ) -> Ended:
         """Run it to its end."""
-        with self.started(*arguments) as running:
+        with self.started(*arguments, stdin=stdin) as running:
             return running.wait(seconds)
 
     @contextlib.contextmanager
-    def started(self, *arguments: str | Path) -> Iterator[Running]:
-        """Run it in the background, as a shell does: SIGINT is ignored; end it at the end."""
+    def started(
+        self, *arguments: str | Path, stdin: int | IO[bytes] | None = None
+    ) -> Iterator[Running]:
+        """Run it in the background, as a shell does: SIGINT is ignored; end it at the end.
+
+        Args:
+            arguments: of the command.
+            stdin: what it reads, which the caller closes; nothing when None.
+        """
         # Files, not pipes: nobody reads while it runs, and a full pipe would stop it.
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             before = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -133,7 +142,7 @@ class Command:
                     [*_PROGRAM, *arguments],
                     cwd=self.folder,
                     env=self._environment(),
-                    stdin=subprocess.DEVNULL,
+                    stdin=subprocess.DEVNULL if stdin is None else stdin,
                     stdout=out,
                     stderr=err,
                 )

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from redis import Redis
 
@@ -31,19 +31,30 @@ class Servers:
 
     def rows(self, collection: str) -> list[str]:
         """Read the ids of all rows."""
+        return [row["chunk_id"] for row in self._read(collection, "chunk_id")]
+
+    def metadata(self, collection: str, field: str) -> dict[str, Any]:
+        """Read one field of each document's rows, of which one is as good as the other."""
+        rows = self._read(collection, "document_id", field)
+        return {row["document_id"]: row[field] for row in rows}
+
+    def _read(self, collection: str, *fields: str) -> list[dict[str, Any]]:
         client = connect(Settings.model_validate({"milvus_uri": self.milvus_uri}))
         try:
             client.load_collection(collection)  # Milvus Lite forgets that at a restart
             pages = client.query_iterator(
-                collection, batch_size=_PAGE, output_fields=["chunk_id"], consistency_level="Strong"
+                collection,
+                batch_size=_PAGE,
+                output_fields=list(fields),
+                consistency_level="Strong",
             )
-            ids = []
+            rows: list[dict[str, Any]] = []
             while page := pages.next():
-                ids += [row["chunk_id"] for row in page]
+                rows += page
             pages.close()
             found = client.query(collection, output_fields=["count(*)"], consistency_level="Strong")
-            assert found[0]["count(*)"] == len(ids)
-            return ids
+            assert found[0]["count(*)"] == len(rows)
+            return rows
         finally:
             client.close()
 

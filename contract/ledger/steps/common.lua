@@ -88,6 +88,24 @@ local function advance(document, id, twins)
   if state[2] ~= '0' then redis.call('HSET', twins, state[3], id) end
 end
 
+-- Whether one place in a stream ('<ms>-<sequence>') comes after another; none is before all.
+-- Their numbers have 64 bits, which a number of Lua's does not hold.
+local function is_later(position, other)
+  local ms, sequence = string.match(position or '', '^(%d+)-(%d+)$')
+  if not ms then return false end
+  local other_ms, other_sequence = string.match(other or '', '^(%d+)-(%d+)$')
+  if not other_ms then return true end
+  local function exceeds(one, two) return #one > #two or (#one == #two and one > two) end
+  return exceeds(ms, other_ms) or (ms == other_ms and exceeds(sequence, other_sequence))
+end
+
+-- Remember from how late a place in its stream a document is known.
+local function advance_position(document, position)
+  if position ~= '' and is_later(position, redis.call('HGET', document, 'position')) then
+    redis.call('HSET', document, 'position', position)
+  end
+end
+
 -- The document is well: no letter is to say otherwise, unless it speaks of a later reading.
 local function forgive(document, id, dead, reading)
   local letter = redis.call('HMGET', document, 'letter', 'letter_reading')

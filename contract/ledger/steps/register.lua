@@ -3,12 +3,12 @@
 --       dead letters
 -- ARGV: document id, source, key, content hash, chunks, job, field that numbers the source's
 --       listings, job key prefix, open key prefix, reading, unseen since, 1 for only if wanted,
---       missing chunks, stamp or ''
+--       missing chunks, stamp or '', position in a stream or ''
 -- Returns {outcome, version, job that promised it, twin}
 local id, hash, chunks = ARGV[1], ARGV[4], tonumber(ARGV[5])
 local reading, unseen = tonumber(ARGV[10]), tonumber(ARGV[11])
 local fields = redis.call('HMGET', KEYS[1], 'hash', 'wanted', 'committed', 'published', 'units',
-  'failed', 'left', 'job', 'count', 'withdrawn', 'reading')
+  'failed', 'left', 'job', 'count', 'withdrawn', 'reading', 'position')
 local wanted, published = tonumber(fields[2] or 0), tonumber(fields[4] or 0)
 local latest = tonumber(fields[11] or 0)
 local same, done = fields[1] == hash, fields[2] == fields[3]
@@ -17,10 +17,12 @@ local seen = unseen > 0 and redis.call('ZSCORE', KEYS[2], id)
 if redis.call('HGET', KEYS[3], 'halt') == 'cancelled'
   or (seen and tonumber(seen) >= unseen)
   or (ARGV[12] == '1' and not same)
-  or (not same and reading > 0 and latest > reading) then
+  or (not same and ARGV[15] == '' and reading > 0 and latest > reading)
+  or (not same and ARGV[15] ~= '' and is_later(fields[12], ARGV[15])) then
   return {'outdated', wanted, fields[8] or '', ''}
 end
 
+advance_position(KEYS[1], ARGV[15])
 -- To delete a document is not to see it.
 if chunks > 0 then
   redis.call('ZADD', KEYS[2], 'GT', redis.call('HGET', KEYS[5], ARGV[7]) or 0, id)

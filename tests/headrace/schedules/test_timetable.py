@@ -9,12 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.errors import UsageError
-from headrace.schedules.timetable import (
-    MOST_SLOTS,
-    Timetable,
-    duration_seconds,
-    duration_text,
-)
+from headrace.duration import duration_seconds, duration_text
+from headrace.schedules.timetable import MOST_SLOTS, Timetable
 
 BERLIN = ZoneInfo("Europe/Berlin")
 BEGUN_MS = 1_700_000_000_123
