@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from celery import Celery
 from redis.asyncio import Redis
@@ -16,7 +17,7 @@ from contract.ledger.ledger import Ledger
 from contract.settings import Settings
 from contract.tasks import end
 from producers.batching import Batcher, BatchLimits
-from producers.deleting import Deleter, Deletions, Guard
+from producers.deleting import Candidates, Deleter, Deletions, Guard, all_documents
 from producers.drafting import Drafter
 from producers.lanes import Lanes
 from producers.planning import Planner
@@ -30,6 +31,18 @@ from producers.tally import Tally
 from producers.unreadable import bury
 
 INCOMPLETE = "the listing of the source is incomplete: nothing is deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A part of a job that is done by several producers; who has the job seals it."""
+
+    job: str
+    tally: Tally
+    guard: Guard | None = None
+    """Instead of the usual one."""
+    among: Candidates = all_documents
+    """Of the documents that may be gone."""
 
 
 class Producer:
@@ -49,6 +62,8 @@ class Producer:
         collection: str,
         now: Callable[[], float] = time.monotonic,
         deletions: Deletions = Deletions.GUARDED,
+        *,
+        share: Share | None = None,
     ) -> None:
         """Prepare; nothing is sent or read yet.
 
@@ -59,9 +74,10 @@ class Producer:
             collection: where they go.
             now: a clock that does not jump.
             deletions: what becomes of documents that the source has no more.
+            share: of another's job, which this is; None: the job is its own.
         """
-        self.tally = Tally()
-        self.job = ""
+        self.tally = Tally() if share is None else share.tally
+        self.job = "" if share is None else share.job
         self.lanes = Lanes(settings)
         self._settings = settings
         self._source = source
@@ -70,6 +86,9 @@ class Producer:
         self._jobs = Jobs(redis, collection)
         self._now = now
         self._guard = Guard(deletions, settings.max_delete_share)
+        self._among: Candidates = all_documents
+        if share is not None:
+            self._guard, self._among = share.guard or self._guard, share.among
 
     @property
     def source_name(self) -> str:
@@ -90,7 +109,7 @@ class Producer:
         await self.begin()
         pulse = self._pulse()
         beating = asyncio.create_task(pulse.keep_beating())
-        working = asyncio.create_task(self._publish_all(app, pulse))
+        working = asyncio.create_task(self._publish_and_seal(app, pulse))
         try:
             await asyncio.wait([beating, working], return_when=asyncio.FIRST_COMPLETED)
             if not working.done():
@@ -128,20 +147,32 @@ class Producer:
             guard = error
         await self._seal(pulse, guard)
 
-    async def _publish_all(self, app: Celery, pulse: Pulse) -> None:
-        settings = self._settings
-        high_water = HighWater(settings.max_unfinished_batches, settings.max_unfinished_bytes)
-        publisher = Publisher(self._ledger, app, high_water)
+    async def _publish_and_seal(self, app: Celery, pulse: Pulse) -> None:
         guard = None
         try:
-            # Closed at once, whatever comes: processes belong to it.
-            async with aclosing(self._planned()) as planned:
-                async for batches in planned:
-                    await pulse.going()
-                    await publisher.publish(batches)
+            await self.publish_all(app, pulse)
         except GuardError as error:
             guard = error
         await self._seal(pulse, guard)
+
+    async def publish_all(self, app: Celery, pulse: Pulse) -> None:
+        """Publish everything that is new, changed or gone, for a job that others go on with.
+
+        Args:
+            app: announces batches.
+            pulse: of the job, which someone keeps beating.
+
+        Raises:
+            GuardError: too many documents would be deleted; all else is published.
+        """
+        settings = self._settings
+        high_water = HighWater(settings.max_unfinished_batches, settings.max_unfinished_bytes)
+        publisher = Publisher(self._ledger, app, high_water)
+        # Closed at once, whatever comes: processes belong to it.
+        async with aclosing(self._planned()) as planned:
+            async for batches in planned:
+                await pulse.going()
+                await publisher.publish(batches)
 
     async def _seal(self, pulse: Pulse, guard: GuardError | None) -> None:
         """Say that everything is published, and what was not deleted."""
@@ -194,7 +225,12 @@ class Producer:
     async def _deleted(self, listing: int, known: int) -> AsyncGenerator[list[Batch]]:
         """Give the batches that delete what is gone."""
         deleter = Deleter(
-            self._ledger.promises, self._source, self.tally, self._guard, job=self.job
+            self._ledger.promises,
+            self._source,
+            self.tally,
+            self._guard,
+            job=self.job,
+            among=self._among,
         )
         batcher = self._batcher()
         async for parts in deleter.parts(listing, known):
