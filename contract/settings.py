@@ -161,6 +161,18 @@ class Settings(BaseModel):
         3600.0, description="until rows of superseded versions are deleted once more"
     )
 
+    watch_settle_seconds: Annotated[float, Field(ge=0.01, le=10)] = Field(
+        0.1,
+        description="a watch waits for so much quiet, at most 15 times as long, before it reads",
+    )
+    watch_rescan_seconds: Annotated[float, Field(ge=0)] = Field(
+        3600.0, description="a watch looks at all files again, for what it was not told; 0: never"
+    )
+    watch_poll_seconds: Annotated[float, Field(ge=0.1)] | None = Field(
+        None,
+        description="a watch looks at all times of change so often; unset: the system tells it",
+    )
+
     workers: Positive = Field(1, description="worker processes that a local run starts")
     worker_concurrency: Positive = Field(8, description="batches in flight, a worker process")
     live_slots: Positive = Field(2, description="likewise, kept for live batches besides")

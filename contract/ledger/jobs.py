@@ -28,6 +28,8 @@ class JobState(StrEnum):
 
     LISTING = "listing"
     """Its producer reads and publishes."""
+    WATCHING = "watching"
+    """Its producer brings what changes, until someone ends it."""
     INGESTING = "ingesting"
     """Everything is published; workers are at it."""
     DONE = "done"
@@ -54,6 +56,8 @@ class Job:
     counts: Mapping[str, int]
     halt: str = ""
     """A ``control.Halt``."""
+    watching: bool = False
+    """Its producer has brought all that there was, and waits for changes."""
 
     def count(self, name: str) -> int:
         """Give a counter; 0 when nothing was counted."""
@@ -86,10 +90,10 @@ class Job:
             return JobState.INGESTING
         if now_ms - self.seen_ms > SILENT_AFTER_SECONDS * 1000:
             return JobState.INTERRUPTED
-        return JobState.LISTING
+        return JobState.WATCHING if self.watching else JobState.LISTING
 
 
-_FACTS = ("source", "created_ms", "seen_ms", "finished_ms", "sealed", "trouble", "halt")
+_FACTS = ("source", "created_ms", "seen_ms", "finished_ms", "sealed", "trouble", "halt", "watching")
 
 
 class Jobs:
@@ -129,6 +133,10 @@ class Jobs:
     async def report(self, job: str, counts: Mapping[str, int]) -> None:
         """Write the producer's own counters, and that it is alive."""
         await self._write(job, {**counts, "seen_ms": _now_ms()})
+
+    async def mark_watching(self, job: str) -> None:
+        """Say that all is published that there was, and that the producer waits for changes."""
+        await self._write(job, {"watching": 1})
 
     async def seal(self, job: str, counts: Mapping[str, int]) -> None:
         """Say that everything is published."""
@@ -186,6 +194,7 @@ def _job(name: str, collection: str, fields: Mapping[Any, Any]) -> Job:
         sealed=values.get("sealed") == "1",
         trouble=values.get("trouble", ""),
         halt=values.get("halt", ""),
+        watching=values.get("watching") == "1",
         counts={key: int(value) for key, value in values.items() if key not in _FACTS},
     )
     return job if job.sealed and job.drained else replace(job, finished_ms=0)
