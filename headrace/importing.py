@@ -70,6 +70,8 @@ class ImportOptions:
     """The user named the source, so it may have moved."""
     deletions: Deletions = Deletions.GUARDED
     """What becomes of documents that a source has no more."""
+    stays: bool = False
+    """Until someone ends it: workers of its own are started at once."""
 
 
 class Import:
@@ -167,6 +169,8 @@ class Import:
         workforce = Workforce(self._session)
         sweeper = asyncio.create_task(keep_sweeping(redis, app, self._settings))
         try:
+            if self._options.stays:
+                workforce.start()
             yield Watch(
                 redis,
                 self._session,

@@ -22,6 +22,7 @@ from headrace.cli.exit_code import ExitCode
 
 COMMANDS = {
     "import": "Import files and folders; again: only what has changed.",
+    "watch": "Import a folder, then what changes in it, until Ctrl-C.",
     "search": "Find the chunks nearest to a text.",
     "status": "Show workers, unfinished work and the newest jobs.",
     "jobs": "List, show, pause, resume and cancel jobs.",
