@@ -49,9 +49,9 @@ class Changes:
         return len(self._keys) + len(self._emptied)
 
     @property
-    def later(self) -> int:
-        """Count what is looked at again later."""
-        return len(self._due)
+    def restless(self) -> int:
+        """Count the files that are looked at again later because they did not rest."""
+        return sum(key in self._delays for key in self._due)
 
     def note(self, change: Change, key_bytes: bytes) -> None:
         """Take down what happened to a key, and so to others that lead to the same place."""

@@ -109,7 +109,8 @@ class Vigil:
     @property
     def is_caught_up(self) -> bool:
         """Tell whether all that was noticed is published."""
-        todo = self._busy + len(self._changes) + self._changes.later + self._unscanned.is_set()
+        changes = self._changes
+        todo = self._busy + len(changes) + changes.restless + self._unscanned.is_set()
         return self._has_scanned and not todo
 
     async def begin(self) -> None:

@@ -3,7 +3,7 @@
 from watchfiles import Change
 
 from producers.sources.folders import Folders
-from producers.vigil.changes import LONGEST_DELAY_SECONDS, Changes, Round
+from producers.vigil.changes import LONGEST_DELAY_SECONDS, NEW_FOLDER_SECONDS, Changes, Round
 
 
 class Clock:
@@ -66,18 +66,30 @@ def test_what_does_not_rest_is_looked_at_later_and_later() -> None:
         changes.done(taken, [b"log.md"])
         begun = clock.seconds
         while not len(changes):
-            assert changes.later == 1
+            assert changes.restless == 1
             clock.seconds += 0.25
             changes.ripen()
         delays.append(clock.seconds - begun)
     assert delays[:4] == [0.5, 1.0, 2.0, 4.0]
     assert delays[-1] == LONGEST_DELAY_SECONDS
     changes.done(changes.take(), [])
-    assert (len(changes), changes.later) == (0, 0)
+    assert (len(changes), changes.restless) == (0, 0)
     changes.postpone([b"log.md"])
     clock.seconds += 0.5
     changes.ripen()
     assert changes.take().keys == {b"log.md"}
-    changes.look_again([b"sub"])
+    changes.postpone([b"log.md"])
+    assert changes.restless == 1
     changes.clear()
-    assert changes.later == 0
+    assert changes.restless == 0
+
+
+def test_a_new_folder_is_looked_at_twice() -> None:
+    """Something may have come into it before it was watched; that is no reason to wait."""
+    clock = Clock()
+    changes = Changes(Folders(), None, clock)
+    changes.look_again([b"sub"])
+    assert changes.restless == 0
+    clock.seconds = NEW_FOLDER_SECONDS
+    changes.ripen()
+    assert changes.take().keys == {b"sub"}
