@@ -7,7 +7,6 @@ are reported together, before anything starts; secrets are never printed.
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -21,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from contract.config_file import CONFIG_VARIABLE, SCHEDULES_TABLE, config_file, read_config
 from contract.errors import SettingsError
 from contract.setting_kinds import (
     BrokerUrl,
@@ -34,9 +34,6 @@ from contract.setting_kinds import (
 )
 
 ENVIRONMENT_PREFIX = "HEADRACE_"
-CONFIG_VARIABLE = "HEADRACE_CONFIG"
-CONFIG_FILE = "headrace.toml"
-SCHEDULES_TABLE = "schedules"
 PARENT_VARIABLE = "HEADRACE_PARENT_PID"
 """Set for child processes only: they end when this process has ended."""
 
@@ -170,6 +167,18 @@ class Settings(BaseModel):
         3600.0, description="until rows of superseded versions are deleted once more"
     )
 
+    watch_settle_seconds: Annotated[float, Field(ge=0.01, le=10)] = Field(
+        0.1,
+        description="a watch waits for so much quiet, at most 15 times as long, before it reads",
+    )
+    watch_rescan_seconds: Annotated[float, Field(ge=0)] = Field(
+        3600.0, description="a watch looks at all files again, for what it was not told; 0: never"
+    )
+    watch_poll_seconds: Annotated[float, Field(ge=0.1)] | None = Field(
+        None,
+        description="a watch looks at all times of change so often; unset: the system tells it",
+    )
+
     workers: Positive = Field(1, description="worker processes that a local run starts")
     worker_concurrency: Positive = Field(8, description="batches in flight, a worker process")
     live_slots: Positive = Field(2, description="likewise, kept for live batches besides")
@@ -264,20 +273,9 @@ def load_settings(
         raise SettingsError(tuple(_problem(item, origins) for item in error.errors())) from None
 
 
-def config_file(environment: Mapping[str, str], folder: Path) -> Path:
-    """Tell which file settings and declared schedules are read from; it need not exist."""
-    named = environment.get(CONFIG_VARIABLE)
-    return Path(named) if named else folder / CONFIG_FILE
-
-
 def _from_file(variables: Mapping[str, str], folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
     path = config_file(variables, folder)
-    if not variables.get(CONFIG_VARIABLE) and not path.exists():
-        return {}, {}
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError((f"{path}: {error}",)) from error
+    values = read_config(path, must_exist=bool(variables.get(CONFIG_VARIABLE)))
     values.pop(SCHEDULES_TABLE, None)  # no settings: a scheduler reads them
     return values, {name: f"{name} in {path}" for name in values}
 

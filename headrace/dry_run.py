@@ -107,7 +107,7 @@ class DryRun:
         self._collection = collection
         self._promises = promises
         self._guard = Guard(deletions, settings.max_delete_share)
-        options = SplitOptions(settings.chunk_size, settings.chunk_overlap, settings.chunk_unit)
+        options = SplitOptions.of(settings)
         self._drafter = Drafter(source, options)
         self._known = (
             None if promises is None or verify_contents else Glance(promises, self._drafter).known

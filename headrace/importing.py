@@ -81,6 +81,8 @@ class ImportOptions:
     """Likewise, in US dollars."""
     verify_contents: bool = False
     """Read also what, by its stamp, has not changed."""
+    stays: bool = False
+    """Until someone ends it: workers of its own are started at once."""
 
 
 class Import:
@@ -205,6 +207,8 @@ class Import:
         workforce = Workforce(self._session)
         sweeper = asyncio.create_task(keep_sweeping(redis, app, self._settings))
         try:
+            if self._options.stays:
+                workforce.start()
             yield Watch(
                 redis,
                 self._session,

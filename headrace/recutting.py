@@ -31,7 +31,7 @@ async def notices(
     Returns:
         What was said of each source, empty where nothing had to be.
     """
-    options = SplitOptions(settings.chunk_size, settings.chunk_overlap, settings.chunk_unit)
+    options = SplitOptions.of(settings)
     found = []
     for source in sources:
         before = await promises.cutting(source.name)

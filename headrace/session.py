@@ -9,8 +9,9 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from contract.config_file import CONFIG_VARIABLE
 from contract.errors import UnreachableError, UsageError
-from contract.settings import CONFIG_VARIABLE, ENVIRONMENT_PREFIX, Settings
+from contract.settings import ENVIRONMENT_PREFIX, Settings
 from headrace.local.children import Children
 from headrace.local.servers import Addresses, LocalServers, attach
 

@@ -1,13 +1,13 @@
 """Deleting what a source has no more: after everything else, and never by mistake."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from contract.batch import Part
 from contract.errors import GuardError
-from contract.ids import content_hash
+from contract.ids import content_hash, document_id
 from contract.ledger.promises import Promises
 from contract.ledger.records import Gone, Outcome, Promise, Registered
 from producers.document import printable
@@ -33,6 +33,14 @@ class Extent(Protocol):
 
     def covers(self, key_bytes: bytes) -> bool:
         """Tell whether a listing would show this key if the document were there."""
+
+
+Candidates: TypeAlias = Callable[[], Collection[bytes] | None]
+"""Gives the keys of the documents that may be gone; None: any may be."""
+
+
+def all_documents() -> None:
+    """Say that any document may be gone: what a listing of a whole source shows."""
 
 
 class Deletions(StrEnum):
@@ -102,7 +110,14 @@ class Deleter:
     """
 
     def __init__(
-        self, promises: Promises, source: Extent, tally: Tally, guard: Guard, *, job: str
+        self,
+        promises: Promises,
+        source: Extent,
+        tally: Tally,
+        guard: Guard,
+        *,
+        job: str,
+        among: Candidates = all_documents,
     ) -> None:
         """Prepare; nothing is sent yet.
 
@@ -112,12 +127,14 @@ class Deleter:
             tally: counts what is deleted, and what is kept.
             guard: may stop it.
             job: on whose behalf documents are deleted.
+            among: names the documents that may be gone, after the listing.
         """
         self._promises = promises
         self._source = source
         self._tally = tally
         self._guard = guard
         self._job = job
+        self._among = among
 
     async def parts(self, listing: int, known: int) -> AsyncIterator[list[Part]]:
         """Give parts without chunks, in pages; each is to be published before the next.
@@ -156,7 +173,7 @@ class Deleter:
     async def _gone(self, listing: int) -> AsyncIterator[list[Gone]]:
         """Give what is gone, in pages; within one of them nothing comes twice."""
         page: dict[str, Gone] = {}
-        async for unseen in self._promises.unseen(self._source.name, listing):
+        async for unseen in self._unseen(listing):
             for gone in unseen:
                 if self._source.covers(gone.key_bytes):
                     page[gone.document_id] = gone
@@ -165,6 +182,13 @@ class Deleter:
                 page = {}
         if page:
             yield list(page.values())
+
+    def _unseen(self, listing: int) -> AsyncIterator[list[Gone]]:
+        name, among = self._source.name, self._among()
+        if among is None:
+            return self._promises.unseen(name, listing)
+        documents = [document_id(name, key_bytes) for key_bytes in among]
+        return self._promises.unseen_among(name, listing, documents)
 
     async def _register(self, gone: Sequence[Gone], listing: int) -> list[Registered]:
         # Whoever read one of them before now, and has not said so yet, is to look again.

@@ -18,7 +18,7 @@ from contract.settings import Settings
 from contract.tasks import end
 from producers.batching import Batcher, BatchLimits
 from producers.cutting import cutting_of
-from producers.deleting import Deleter, Deletions, Guard
+from producers.deleting import Candidates, Deleter, Deletions, Guard, all_documents
 from producers.drafting import Drafter
 from producers.glancing import Glance
 from producers.lanes import Lanes
@@ -28,6 +28,7 @@ from producers.pool.pool import Pool, cores
 from producers.publishing import HighWater, Publisher
 from producers.pulse import Pulse
 from producers.reading import Reader
+from producers.share import Share
 from producers.sources.source import Source
 from producers.spending import Budgets, Spending
 from producers.splitting import SplitOptions
@@ -56,6 +57,7 @@ class Producer:
         *,
         deletions: Deletions = Deletions.GUARDED,
         listing: Listing | None = None,
+        share: Share | None = None,
         budgets: Budgets | None = None,
         verify_contents: bool = False,
         notice: str = "",
@@ -73,24 +75,24 @@ class Producer:
             budgets: what may be embedded; shared by the producers of a run. None: everything.
             verify_contents: read also what, by its stamp, has not changed.
             notice: what people were told before; kept with the job.
+            share: of another's job, which this is; None: the job is its own.
         """
-        self.tally = Tally()
-        self.job = ""
+        self.tally = Tally() if share is None else share.tally
+        self.job = "" if share is None else share.job
         self.lanes = Lanes(settings)
         self._settings = settings
         self._source = source
         self._collection = collection
-        self._options = SplitOptions(
-            settings.chunk_size, settings.chunk_overlap, settings.chunk_unit
-        )
-        self._ledger = Ledger(redis, collection)
-        self._jobs = Jobs(redis, collection)
+        self._options = SplitOptions.of(settings)
+        self._ledger, self._jobs = Ledger(redis, collection), Jobs(redis, collection)
         self._now = now
-        self._budgets = budgets
+        self._budgets, self._notice = budgets, notice
         self._verify_contents = verify_contents
-        self._notice = notice
         self._guard = Guard(deletions, settings.max_delete_share)
         self._listing = listing
+        self._among: Candidates = all_documents
+        if share is not None:
+            self._guard, self._among = share.guard or self._guard, share.among
 
     @property
     def source_name(self) -> str:
@@ -112,7 +114,7 @@ class Producer:
         await self.begin()
         pulse = self._pulse()
         beating = asyncio.create_task(pulse.keep_beating())
-        working = asyncio.create_task(self._publish_all(app, pulse))
+        working = asyncio.create_task(self._publish_and_seal(app, pulse))
         try:
             await asyncio.wait([beating, working], return_when=asyncio.FIRST_COMPLETED)
             if not working.done():
@@ -153,20 +155,32 @@ class Producer:
             guard = error
         await self._seal(pulse, guard)
 
-    async def _publish_all(self, app: Celery, pulse: Pulse) -> None:
-        settings = self._settings
-        high_water = HighWater(settings.max_unfinished_batches, settings.max_unfinished_bytes)
-        publisher = Publisher(self._ledger, app, high_water)
+    async def _publish_and_seal(self, app: Celery, pulse: Pulse) -> None:
         guard = None
         try:
-            # Closed at once, whatever comes: processes belong to it.
-            async with aclosing(self._planned()) as planned:
-                async for batches in planned:
-                    await pulse.going()
-                    await publisher.publish(batches)
+            await self.publish_all(app, pulse)
         except GuardError as error:
             guard = error
         await self._seal(pulse, guard)
+
+    async def publish_all(self, app: Celery, pulse: Pulse) -> None:
+        """Publish everything that is new, changed or gone, for a job that others go on with.
+
+        Args:
+            app: announces batches.
+            pulse: of the job, which someone keeps beating.
+
+        Raises:
+            GuardError: too many documents would be deleted; all else is published.
+        """
+        settings = self._settings
+        high_water = HighWater(settings.max_unfinished_batches, settings.max_unfinished_bytes)
+        publisher = Publisher(self._ledger, app, high_water)
+        # Closed at once, whatever comes: processes belong to it.
+        async with aclosing(self._planned()) as planned:
+            async for batches in planned:
+                await pulse.going()
+                await publisher.publish(batches)
 
     async def _seal(self, pulse: Pulse, guard: GuardError | None) -> None:
         """Say that everything is published, and what was not deleted."""
@@ -192,7 +206,7 @@ class Producer:
         if self.tally.held:
             # Not all is listed. And a file that was moved would be gone before it is back.
             return
-        if await self._is_all(listing.number):
+        if self._among is all_documents and await self._is_all(listing.number):
             cutting = cutting_of(self._source, self._options)
             await self._ledger.promises.set_cutting(self._source.name, cutting)
         async for batches in self._deleted(listing.number, listing.known):
@@ -237,7 +251,12 @@ class Producer:
     async def _deleted(self, listing: int, known: int) -> AsyncGenerator[list[Batch]]:
         """Give the batches that delete what is gone."""
         deleter = Deleter(
-            self._ledger.promises, self._source, self.tally, self._guard, job=self.job
+            self._ledger.promises,
+            self._source,
+            self.tally,
+            self._guard,
+            job=self.job,
+            among=self._among,
         )
         batcher = self._batcher()
         async for parts in deleter.parts(listing, known):

@@ -12,9 +12,10 @@ import bisect
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Self
 
 from contract.errors import UsageError
+from contract.settings import Settings
 from producers.document import Document, Heading, Piece
 from producers.length import (
     MAX_CHARACTERS_PER_UNIT,
@@ -64,6 +65,11 @@ class SplitOptions:
                 f"chunk overlap is {self.overlap} {self.unit}; "
                 f"it must be from 0 to half of the chunk size, {self.size // 2}"
             )
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Give what settings say."""
+        return cls(settings.chunk_size, settings.chunk_overlap, settings.chunk_unit)
 
     @property
     def body(self) -> int:

@@ -73,7 +73,7 @@ class StreamProducer:
         self._ledger = Ledger(redis, collection)
         self._jobs = Jobs(redis, collection)
         self._lanes = Lanes(settings)
-        options = SplitOptions(settings.chunk_size, settings.chunk_overlap, settings.chunk_unit)
+        options = SplitOptions.of(settings)
         self._recipe = Recipe(stream.name, parse, options)
         self._fingerprint = f"{FINGERPRINT}|{options.fingerprint}"
 

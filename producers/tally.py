@@ -4,10 +4,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from contract.ledger.records import Outcome
-from producers.document import Omission
+from producers.document import Omission, Reason
 
 KEPT_OMISSIONS = 1_000
 """How many omissions of each kind, failed and on purpose, are kept by name; all are counted."""
+
+FLEETING = frozenset({Reason.CHANGED, Reason.VANISHED})
+"""What is over when a file rests: whoever looks again need not call it a failure."""
 
 
 @dataclass(slots=True)
@@ -31,8 +34,14 @@ class Tally:
     kept: int = 0
     """Documents that are gone from the source and were kept, by a guard or on demand."""
 
+    postponed: list[Omission] | None = None
+    """Fleeting failures, where someone looks again and empties this; None: they are failures."""
+
     def omit(self, omission: Omission) -> None:
         """Count something that is listed and will not become a document."""
+        if self.postponed is not None and omission.reason in FLEETING:
+            self.postponed.append(omission)
+            return
         if omission.failed:
             self.failed += 1
             self.failures.append(omission)
@@ -46,6 +55,16 @@ class Tally:
         self.outcomes[outcome] += 1
         if outcome is Outcome.PENDING and job:
             self.awaited_jobs.add(job)
+
+    def add(self, other: "Tally") -> None:
+        """Count what another producer of the same job has seen; its failures are written down."""
+        self.listed += other.listed
+        self.outcomes += other.outcomes
+        self.skipped += other.skipped
+        self.failed += other.failed
+        self.source_bytes += other.source_bytes
+        self.kept += other.kept
+        self.omissions += other.omissions[: max(0, 2 * KEPT_OMISSIONS - len(self.omissions))]
 
     @property
     def promised(self) -> int:

@@ -28,6 +28,8 @@ class JobState(StrEnum):
 
     LISTING = "listing"
     """Its producer reads and publishes."""
+    WATCHING = "watching"
+    """Its producer brings what changes, until someone ends it."""
     INGESTING = "ingesting"
     """Everything is published; workers are at it."""
     DONE = "done"
@@ -60,6 +62,8 @@ class Job:
     """Why its producer stopped before the end of its source: a budget was reached."""
     notice: str = ""
     """What people were told before it began: why it costs more than they may expect."""
+    watching: bool = False
+    """Its producer has brought all that there was, and waits for changes."""
 
     def count(self, name: str) -> int:
         """Give a counter; 0 when nothing was counted."""
@@ -92,7 +96,7 @@ class Job:
             return JobState.INGESTING
         if now_ms - self.seen_ms > SILENT_AFTER_SECONDS * 1000:
             return JobState.INTERRUPTED
-        return JobState.LISTING
+        return JobState.WATCHING if self.watching else JobState.LISTING
 
 
 _FACTS = (
@@ -105,6 +109,7 @@ _FACTS = (
     "halt",
     "held",
     "notice",
+    "watching",
 )
 
 
@@ -145,6 +150,10 @@ class Jobs:
     async def report(self, job: str, counts: Mapping[str, int]) -> None:
         """Write the producer's own counters, and that it is alive."""
         await self._write(job, {**counts, "seen_ms": _now_ms()})
+
+    async def mark_watching(self, job: str) -> None:
+        """Say that all is published that there was, and that the producer waits for changes."""
+        await self._write(job, {"watching": 1})
 
     async def seal(self, job: str, counts: Mapping[str, int]) -> None:
         """Say that everything is published."""
@@ -212,6 +221,7 @@ def _job(name: str, collection: str, fields: Mapping[Any, Any]) -> Job:
         halt=values.get("halt", ""),
         held=values.get("held", ""),
         notice=values.get("notice", ""),
+        watching=values.get("watching") == "1",
         counts={key: int(value) for key, value in values.items() if key not in _FACTS},
     )
     return job if job.sealed and job.drained else replace(job, finished_ms=0)

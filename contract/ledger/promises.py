@@ -180,6 +180,28 @@ class Promises:
         """Count the documents that neither this listing nor a later one has seen."""
         return int(await self.redis.zcount(self.keys.source(source), "-inf", f"({listing}"))
 
+    async def unseen_among(
+        self, source: str, listing: int, documents: Sequence[str]
+    ) -> AsyncIterator[list[Gone]]:
+        """Give those of these documents that ``unseen`` would give, at a cost of their number."""
+        for start in range(0, len(documents), PAGE):
+            page = list(documents[start : start + PAGE])
+            scores = await self.redis.zmscore(self.keys.source(source), page)
+            gone = [
+                document
+                for document, score in zip(page, scores, strict=True)
+                if score is not None and float(score) < listing
+            ]
+            if gone:
+                yield await self._with_keys(gone)
+
+    async def _with_keys(self, documents: Sequence[str]) -> list[Gone]:
+        pipe = self.redis.pipeline(transaction=False)
+        for document in documents:
+            pipe.hget(self.keys.document(document), "key")
+        keys = await pipe.execute()
+        return [Gone(d, key or b"") for d, key in zip(documents, keys, strict=True)]
+
     async def unseen(self, source: str, listing: int) -> AsyncIterator[list[Gone]]:
         """Give documents that neither this listing nor a later one has seen, in pages.
 
@@ -192,11 +214,7 @@ class Promises:
             cursor, page = await self.redis.zscan(self.keys.source(source), cursor, count=PAGE)
             gone = [text(document) for document, score in page if float(score) < listing]
             if gone:
-                pipe = self.redis.pipeline(transaction=False)
-                for document in gone:
-                    pipe.hget(self.keys.document(document), "key")
-                keys = await pipe.execute()
-                yield [Gone(d, key or b"") for d, key in zip(gone, keys, strict=True)]
+                yield await self._with_keys(gone)
             if not cursor:
                 return
 

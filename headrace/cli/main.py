@@ -22,6 +22,7 @@ from headrace.cli.exit_code import ExitCode
 
 COMMANDS = {
     "import": "Import files and folders; again: only what has changed.",
+    "watch": "Import a folder, then what changes in it, until Ctrl-C.",
     "stdin": "Bring in JSON Lines from standard input, as they come.",
     "stream": "Bring in documents from a Redis Stream, as they come.",
     "search": "Find the chunks nearest to a text.",

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
+from headrace.cli.output import say
 from headrace.progress import Progress
 
 PLAIN_SECONDS = 5.0
@@ -65,6 +66,22 @@ class ProgressLine:
     def say(self, line: str) -> None:
         """Show a line above the bar."""
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+class WorkLine:
+    """Tells now and then how far work is that takes longer; nothing while there is none."""
+
+    def __init__(self) -> None:
+        """Begin without work."""
+        self._told = time.monotonic()
+
+    def show(self, progress: Progress) -> None:
+        """Take note of how far it is."""
+        if progress.documents_done >= progress.documents:
+            self._told = time.monotonic()
+        elif time.monotonic() - self._told >= PLAIN_SECONDS:
+            self._told = time.monotonic()
+            say(text_of(progress))
 
 
 def text_of(progress: Progress) -> str:

@@ -11,15 +11,14 @@ Schedules that were made by hand, or declared in another file, are left alone.
 """
 
 import logging
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from contract.config_file import SCHEDULES_TABLE, read_config
 from contract.errors import SettingsError, UsageError
-from contract.settings import SCHEDULES_TABLE
 from headrace.duration import duration_seconds
 from headrace.schedules.book import Book
 from headrace.schedules.schedule import Schedule
@@ -46,12 +45,7 @@ def read_declared(path: Path, collection: str) -> dict[str, Schedule]:
     Raises:
         SettingsError: names everything that is wrong.
     """
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8")).get(SCHEDULES_TABLE, {})
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError((f"{path}: {error}",)) from error
+    tables = read_config(path).get(SCHEDULES_TABLE, {})
     found, problems = {}, []
     for name, table in tables.items():
         try:

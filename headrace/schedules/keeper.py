@@ -15,10 +15,11 @@ from celery import Celery
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from contract.config_file import config_file
 from contract.errors import TransientError
 from contract.ledger.connection import translated
 from contract.queue import messages_in, send
-from contract.settings import Settings, config_file
+from contract.settings import Settings
 from contract.tasks import end
 from headrace.schedules import names
 from headrace.schedules.book import Book

@@ -9,6 +9,9 @@ from contract.ledger.control import JobControl
 from contract.ledger.jobs import KEPT_JOBS, Jobs, JobState
 from headrace.verify.differences import Difference, Findings, Kind
 
+_AT_WORK = frozenset({JobState.LISTING, JobState.WATCHING, JobState.PAUSED})
+"""Jobs that may publish a batch at any moment."""
+
 
 async def check_books(redis: Redis, collection: str, findings: Findings, *, mend: bool) -> bool:
     """Compare sums with lists; each comparison is one atomic step, so others may work.
@@ -31,7 +34,7 @@ async def check_books(redis: Redis, collection: str, findings: Findings, *, mend
     now_ms = round(time.time() * 1000)
     at_rest = not books.counted.batches and not await JobControl(redis, collection).cancelled_jobs()
     for job in await Jobs(redis, collection).latest(KEPT_JOBS):
-        at_rest = at_rest and job.state(now_ms) not in {JobState.LISTING, JobState.PAUSED}
+        at_rest = at_rest and job.state(now_ms) not in _AT_WORK
         strays = await audit.strays(job.id, mend=mend)
         if strays:
             findings.add(

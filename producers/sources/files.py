@@ -2,34 +2,19 @@
 
 import os
 import stat
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from contract.errors import DocumentError, UsageError
-from producers.document import Document, Entry, Omission, Reason, printable
+from contract.errors import UsageError
+from producers.document import Document, Entry, Omission, printable
 from producers.parsing.formats import parse, parser_for
 from producers.sources import regular_file
-from producers.sources.glob import KeyGlob, States, is_magic
+from producers.sources.folders import Folders
+from producers.sources.glob import KeyGlob, is_magic
+from producers.sources.walk import Walk
 
-_HIDDEN: Final = b"."
-_SLASH: Final = ord("/")
 _ADVICE: Final = "name a file, a folder or a glob that is there"
-
-
-@dataclass(slots=True)
-class _Folder:
-    """A folder that the walk is in."""
-
-    prefix: str
-    """Its key and a slash; empty for the root."""
-    identity: tuple[int, int]
-    """Device and inode, by which a loop is known."""
-    states: tuple[States, ...]
-    names: Iterator[bytes]
-    """Sorted; those of folders end with a slash."""
 
 
 class FileSource:
@@ -39,12 +24,16 @@ class FileSource:
         name: the source's name.
         root: absolute path of the folder that keys are relative to.
         shows_all: a file that a complete listing does not show is gone.
-        complete: True once a listing has run to its end and saw every folder. Nothing may be
-            deleted because it was missing in a listing that was not.
     """
 
     def __init__(
-        self, name: str, root: str, *, globs: tuple[KeyGlob, ...] = (), only: str | None = None
+        self,
+        name: str,
+        root: str,
+        *,
+        globs: tuple[KeyGlob, ...] = (),
+        only: str | None = None,
+        folders: Folders | None = None,
     ) -> None:
         """Keep what to list; `open_source` makes one from what a user types.
 
@@ -53,15 +42,35 @@ class FileSource:
             root: absolute path of a folder.
             globs: a key must match them all.
             only: name of the one file of the root to list, also if it is hidden.
+            folders: told of each folder that a listing enters.
         """
         self.name = name
         self.root = root
         self.shows_all = True
-        self.complete = False
         self._globs = globs
         self._only = only
-        self._dangling: set[bytes] = set()
-        """Links that lead nowhere now: behind one may be a folder on a disk that is away."""
+        self._walk = Walk(root, globs, only, folders)
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether a listing has run to its end and saw every folder.
+
+        Nothing may be deleted because it was missing in a listing that was not.
+        """
+        return self._walk.complete
+
+    @property
+    def only(self) -> str | None:
+        """Name of the one file that is listed; None: all are."""
+        return self._only
+
+    def again(self, folders: Folders | None = None) -> "FileSource":
+        """Make another source of the same files.
+
+        Args:
+            folders: told of each folder that a listing enters.
+        """
+        return FileSource(self.name, self.root, globs=self._globs, only=self._only, folders=folders)
 
     def covers(self, key_bytes: bytes) -> bool:
         """Tell whether a listing would show this key if the file were there.
@@ -70,12 +79,7 @@ class FileSource:
         behind a link that led nowhere in the last listing) is not gone because the listing
         doesn't show it.
         """
-        key = os.fsdecode(key_bytes)
-        if self._only is not None:
-            return key == self._only
-        if self._dangling and _is_below(key_bytes, self._dangling):
-            return False
-        return all(glob.matches(key) for glob in self._globs)
+        return self._walk.covers(key_bytes)
 
     def listing(self) -> Iterator[Entry | Omission]:
         """List the files, sorted by the bytes of their keys.
@@ -83,38 +87,11 @@ class FileSource:
         Hidden files and folders are left out, symbolic links are followed. Memory grows with
         the largest folder and the depth, not with the tree. No file is opened.
         """
-        self.complete = False
-        self._dangling.clear()
-        whole = True
-        top = self._enter("", tuple(glob.start() for glob in self._globs), ())
-        if isinstance(top, Omission):
-            yield top
-            return
-        path = [top]
-        while path:
-            folder = path[-1]
-            name_bytes = next(folder.names, None)
-            if name_bytes is None:
-                path.pop()
-                continue
-            name = os.fsdecode(name_bytes.removesuffix(b"/"))
-            states = tuple(
-                glob.step(state, name)
-                for glob, state in zip(self._globs, folder.states, strict=True)
-            )
-            if not name_bytes.endswith(b"/"):
-                pairs = zip(self._globs, states, strict=True)
-                if all(glob.accepts(state) for glob, state in pairs):
-                    yield self._look(folder.prefix + name)
-            elif all(states):
-                ancestors = tuple(ancestor.identity for ancestor in path)
-                below = self._enter(f"{folder.prefix}{name}/", states, ancestors)
-                if isinstance(below, Omission):
-                    whole = whole and below.reason == Reason.SYMLINK_LOOP
-                    yield below
-                else:
-                    path.append(below)
-        self.complete = whole
+        return self._walk.whole()
+
+    def listing_of(self, key_bytes: bytes) -> Iterator[Entry | Omission]:
+        """List what a whole listing would show of one key: the file, or all files below it."""
+        return self._walk.to(key_bytes)
 
     async def read(self, entry: Entry, max_bytes: int) -> bytes:
         """Read one listed file whole.
@@ -123,9 +100,7 @@ class FileSource:
             DocumentError: it is too big, vanished, unreadable, no regular file any more, or
                 changed while it was read.
         """
-        return await regular_file.read(
-            entry.path or self._path(os.fsdecode(entry.key_bytes)), max_bytes
-        )
+        return await regular_file.read(entry.path or self.path(entry.key_bytes), max_bytes)
 
     @property
     def origin(self) -> str:
@@ -146,50 +121,9 @@ class FileSource:
         """
         return parse(entry.key, entry.key_bytes, data)
 
-    def _path(self, key: str) -> str:
-        return f"{self.root.rstrip('/')}/{key}"
-
-    def _enter(
-        self, prefix: str, states: tuple[States, ...], ancestors: tuple[tuple[int, int], ...]
-    ) -> _Folder | Omission:
-        """Open a folder: look who it is, and sort its names."""
-        key = prefix.removesuffix("/")
-        key_bytes = os.fsencode(key)
-        path = self._path(key)
-        try:
-            status = Path(path).stat()
-            identity = (status.st_dev, status.st_ino)
-            if identity in ancestors:
-                message = "the link leads back to a folder that it lies in"
-                return _omission(key_bytes, DocumentError(Reason.SYMLINK_LOOP, message))
-            if self._only is not None:
-                return _Folder(prefix, identity, states, iter([os.fsencode(self._only)]))
-            names, dangling = _names(path)
-        except OSError as error:
-            return _omission(key_bytes, regular_file.as_document_error(error))
-        self._dangling.update(os.fsencode(prefix) + name for name in dangling)
-        return _Folder(prefix, identity, states, iter(names))
-
-    def _look(self, key: str) -> Entry | Omission:
-        """Say what a file is, without opening it."""
-        key_bytes = os.fsencode(key)
-        if parser_for(key) is None:
-            message = "no parser knows files of this name"
-            return _omission(key_bytes, DocumentError(Reason.UNKNOWN_TYPE, message))
-        path = self._path(key)
-        now_ns = time.time_ns()
-        try:
-            status = _status(Path(path))
-        except DocumentError as error:
-            return _omission(key_bytes, error)
-        return Entry(
-            printable(key_bytes),
-            key_bytes,
-            path,
-            status.st_size,
-            status.st_mtime_ns,
-            regular_file.stamp(status, now_ns),
-        )
+    def path(self, key_bytes: bytes) -> str:
+        """Tell where a file or folder of this key is, or would be."""
+        return f"{self.root.rstrip('/')}/{os.fsdecode(key_bytes)}"
 
 
 def open_source(path: str, *, glob: str | None = None, name: str | None = None) -> FileSource:
@@ -235,57 +169,6 @@ def _divided(pattern: str) -> tuple[str, str]:
     first = next(index for index, part in enumerate(components) if is_magic(part))
     root = "/".join(components[:first])
     return root or ("/" if pattern.startswith("/") else "."), "/".join(components[first:])
-
-
-def _names(path: str) -> tuple[list[bytes], list[bytes]]:
-    """Give the names in a folder, so that keys come out sorted by their bytes.
-
-    Returns:
-        All of them, and those of links that lead nowhere.
-    """
-    names, dangling = [], []
-    with os.scandir(path) as items:
-        for item in items:
-            name = os.fsencode(item.name)
-            if name.startswith(_HIDDEN):
-                continue
-            names.append(name + b"/" if _is_folder(item) else name)
-            if item.is_symlink() and not os.path.exists(item.path):  # noqa: PTH110 - never raises
-                dangling.append(name)
-    names.sort()
-    return names, dangling
-
-
-def _is_below(key_bytes: bytes, keys: set[bytes]) -> bool:
-    """Tell whether a key lies in a folder of one of these keys."""
-    slashes = (at for at, byte in enumerate(key_bytes) if byte == _SLASH)
-    return any(key_bytes[:at] in keys for at in slashes)
-
-
-def _is_folder(item: os.DirEntry[str]) -> bool:
-    try:
-        return item.is_dir()
-    except OSError:
-        return False  # A link that can't be followed: it is reported where it is looked at.
-
-
-def _status(path: Path) -> os.stat_result:
-    """Give the status of a regular file with something in it."""
-    try:
-        status = path.stat()
-    except OSError as error:
-        if isinstance(error, FileNotFoundError) and path.is_symlink():
-            message = "the link leads to something that is not there"
-            raise DocumentError(Reason.BROKEN_LINK, message) from error
-        raise regular_file.as_document_error(error) from error
-    regular_file.require_regular(status)
-    if status.st_size == 0:
-        raise DocumentError(Reason.EMPTY, "the file is empty")
-    return status
-
-
-def _omission(key_bytes: bytes, error: DocumentError) -> Omission:
-    return Omission.of(printable(key_bytes) or ".", key_bytes, error)
 
 
 def _shown(path: str) -> str:

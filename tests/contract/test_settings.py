@@ -10,8 +10,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
+from contract.config_file import CONFIG_FILE, CONFIG_VARIABLE
 from contract.errors import SettingsError
-from contract.settings import CONFIG_FILE, CONFIG_VARIABLE, Settings, address, load_settings
+from contract.settings import Settings, address, load_settings
 
 SECRET = "sesame-4711"  # noqa: S105 - no real one
 SECRETS = ("redis_url", "broker_url", "milvus_token", "embedding_api_key", "embedding_cache_url")

@@ -10,7 +10,7 @@ from contract.ids import document_id
 from producers.deleting import Deletions, Guard
 from producers.document import Omission, Reason
 from producers.sources.documents import DocumentSource
-from producers.sources.files import FileSource
+from producers.sources.walk import Walk
 from tests.producers.mill import COLLECTION, SOURCE, Mill
 
 
@@ -132,14 +132,14 @@ async def test_an_incomplete_listing_deletes_nothing(
     mill.write(a="one", b="two")
     await mill.bring()
     mill.delete("a", "b")
-    enter = FileSource._enter
+    enter = Walk._enter
 
-    def broken(self: FileSource, *args: object) -> object:
+    def broken(self: Walk, *args: object) -> object:
         omission = Omission(".", Reason.UNREADABLE, "no", failed=True, key_bytes=b"")
         return omission if not args[0] else enter(self, *args)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(FileSource, "_enter", broken)
+        patch.setattr(Walk, "_enter", broken)
         producer = await mill.bring()
     assert set(mill.texts()) == {"a", "b"}
     assert producer.tally.incomplete
@@ -253,14 +253,14 @@ async def test_a_folder_that_could_be_read_again_is_no_loss(
     (mill.folder / "sub").mkdir()
     (mill.folder / "sub" / "a.md").write_text("one")
     await mill.bring()
-    enter = FileSource._enter
+    enter = Walk._enter
 
-    def broken(self: FileSource, *args: object) -> object:
+    def broken(self: Walk, *args: object) -> object:
         omission = Omission("sub", Reason.UNREADABLE, "no", failed=True, key_bytes=b"sub")
         return omission if args[0] == "sub/" else enter(self, *args)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(FileSource, "_enter", broken)
+        patch.setattr(Walk, "_enter", broken)
         await mill.bring(Deletions.GUARDED)
     assert await mill.ledger.letters.count() == 1
     await mill.bring(Deletions.GUARDED)

@@ -62,6 +62,13 @@ class Running:
         """Tell whether it has not ended yet."""
         return self._process.poll() is None
 
+    @property
+    def said(self) -> str:
+        """What it has written to standard error so far."""
+        # Not by reading: the place in the file is the command's own.
+        size = os.fstat(self._err.fileno()).st_size
+        return os.pread(self._err.fileno(), size, 0).decode()
+
     def workers(self) -> list[psutil.Process]:
         """Find the worker processes that it has started."""
         found = []

@@ -95,7 +95,7 @@ class Servers:
 def pieces_of(folder: Path, settings: Settings | None = None) -> Iterator[tuple[str, Pieces]]:
     """Read, parse and split a folder here: id and pieces of each document that has some."""
     settings = settings or load_settings({}, folder)
-    options = SplitOptions(settings.chunk_size, settings.chunk_overlap, settings.chunk_unit)
+    options = SplitOptions.of(settings)
     source = open_source(str(folder))
     for entry in source.listing():
         if not isinstance(entry, Entry) or entry.size_bytes > settings.max_document_bytes:

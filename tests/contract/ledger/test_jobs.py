@@ -1,5 +1,7 @@
 """Jobs: counters, states, and how they are found and forgotten."""
 
+from dataclasses import replace
+
 import pytest
 from redis.asyncio import Redis
 
@@ -31,6 +33,10 @@ def job(*, sealed: bool = False, seen_ms: int = NOW_MS, **counts: int) -> Job:
         (job(), JobState.LISTING),
         (job(seen_ms=NOW_MS - 14_000), JobState.LISTING),
         (job(seen_ms=NOW_MS - 16_000), JobState.INTERRUPTED),
+        (replace(job(), watching=True), JobState.WATCHING),
+        (replace(job(seen_ms=NOW_MS - 16_000), watching=True), JobState.INTERRUPTED),
+        (replace(job(), watching=True, halt="paused"), JobState.PAUSED),
+        (replace(job(sealed=True), watching=True), JobState.DONE),
         (job(sealed=True, batches_published=2, batches_finished=1), JobState.INGESTING),
         (job(sealed=True, batches_published=2, batches_finished=2, seen_ms=0), JobState.DONE),
     ],
