@@ -7,17 +7,18 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from contract.batch import Batch
+from contract.batch import Batch, Chunk, Part
 from contract.ledger.jobs import JobState
 from contract.ledger.records import Outcome
 from contract.ledger.usage import DAY_SECONDS, Usage, day_of
 from contract.queue import make_app
 from producers import spending
 from producers.deleting import Deletions
-from producers.document import Reason
+from producers.document import Entry, Reason
+from producers.drafting import Draft
 from producers.producer import Producer
 from producers.sources.files import open_source
-from producers.spending import Budget, Budgets
+from producers.spending import Budget, Budgets, Read, Spending
 from tests.producers.mill import COLLECTION, SOURCE, Mill
 
 
@@ -229,3 +230,33 @@ async def test_two_runs_at_once_share_a_day(library: Mill, monkeypatch: pytest.M
         app.close()
     assert sum(used) <= 40
     assert first.tally.held or second.tally.held
+
+
+def _draft(name: str) -> Read:
+    """Make a draft of four tokens."""
+    entry = Entry(name, name.encode(), None, 0, 0)
+    chunk = Chunk(key=name, text=f"{name} two three four")
+    part = Part(
+        document_id=name,
+        source=SOURCE,
+        version=0,
+        content_hash="",
+        chunk_count=1,
+        first=0,
+        chunks=(chunk,),
+    )
+    return 0, Draft(entry, part)
+
+
+async def test_what_does_not_fit_at_first_is_asked_for_again(mill: Mill) -> None:
+    """All was set aside for those before; they are through by now, and have used less."""
+    job = await mill.jobs.create(SOURCE)
+    usage = Usage(mill.redis, COLLECTION)
+    spent = Spending(usage, mill.jobs, run_of(8), SOURCE, job)
+    for names, given in (("ab", [2]), ("cd", [0, 2])):
+        drafted = [_draft(name) for name in names]
+        assert [len(portion) async for portion in spent.portions(drafted)] == given
+        assert not spent.held
+    await mill.redis.hincrby(mill.ledger.keys.job(job), "tokens", 5)
+    assert [len(portion) async for portion in spent.portions([_draft("e")])] == [0]
+    assert "5 tokens are used, the next document has 4" in spent.held
