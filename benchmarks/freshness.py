@@ -26,6 +26,7 @@ import redis as redis_py
 
 from contract.names import Keys
 from contract.settings import Settings, load_settings
+from headrace.checks import flush_collection
 from headrace.search import Terms, find
 from tests.servers.contents import Servers, chunks_of
 from tests.servers.endpoint import fake_endpoint
@@ -97,6 +98,8 @@ class Bench:
             stack.enter_context(_watch(self.folder, base, variables))
             self._job = self._begun()
             self._rest()
+            # As a watch on embedded servers does: searches of what is not written out are slow.
+            asyncio.run(flush_collection(self._settings, SOURCE))
             self._stack = stack.pop_all()
         return self
 
