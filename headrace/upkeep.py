@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from contract.ledger.promises import Promises
 from contract.ledger.records import Outcome
+from headrace.budgets import budgets_of
 from headrace.checks import flush_collection
 from headrace.importing import Import, ImportOptions
 from headrace.namesakes import refuse_namesakes
@@ -82,6 +83,7 @@ class Upkeep:
                 deletions=options.deletions,
                 say=self._say,
                 on_brought=self._note,
+                budgets=budgets_of(self._session.settings),
             )
             return [self._vigil]
 

@@ -16,6 +16,7 @@ from producers.sources.changed_files import ChangedFiles
 from producers.sources.files import FileSource
 from producers.sources.folders import Folders, Identity
 from producers.sources.source import Source
+from producers.spending import Budgets
 from producers.tally import Tally
 from producers.vigil.changes import Round
 from producers.vigil.recent import RecentLosses, RoundGuard
@@ -31,7 +32,7 @@ class Result:
     entered: tuple[bytes, ...] = ()
     """Folders that were not known."""
     held_back: str = ""
-    """Why documents that are gone were not deleted, if a guard kept them."""
+    """Why a guard kept documents that are gone, or a budget did not bear all that came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Job:
 class Bringing:
     """Publishes what has changed in a folder, for one job; rounds and scans may overlap."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but four are named
         self,
         redis: Redis,
         settings: Settings,
@@ -57,6 +58,7 @@ class Bringing:
         *,
         folders: Folders,
         recent: RecentLosses,
+        budgets: Budgets | None = None,
     ) -> None:
         """Prepare; nothing is sent or read yet.
 
@@ -68,6 +70,7 @@ class Bringing:
             deletions: what becomes of documents that are gone.
             folders: told of all that are entered.
             recent: what the rounds before have deleted.
+            budgets: what may be embedded; None: everything.
         """
         self._redis = redis
         self._settings = settings
@@ -78,6 +81,7 @@ class Bringing:
         self._deletions = deletions
         self._folders = folders
         self._recent = recent
+        self._budgets = budgets
 
     async def round(self, job: Job, taken: Round, root: Identity) -> Result:
         """Bring what stands at some keys now, ahead of what is brought in bulk.
@@ -113,12 +117,13 @@ class Bringing:
             self._collection,
             deletions=self._deletions,
             share=share,
+            budgets=self._budgets,
         )
         try:
             await producer.publish_all(job.app, job.pulse)
         except GuardError as error:
             return str(error)
-        return ""
+        return share.tally.held
 
 
 def _restless(tally: Tally) -> tuple[bytes, ...]:

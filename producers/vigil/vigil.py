@@ -20,6 +20,7 @@ from producers.pulse import Pulse
 from producers.sources.changed_files import identity
 from producers.sources.files import FileSource
 from producers.sources.folders import Folders, Identity
+from producers.spending import Budgets
 from producers.tally import Tally
 from producers.vigil.bringing import Bringing, Job
 from producers.vigil.changes import Changes
@@ -63,7 +64,7 @@ class Vigil:
         source_name: name of the source.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but four are named
         self,
         redis: Redis,
         settings: Settings,
@@ -73,6 +74,7 @@ class Vigil:
         deletions: Deletions,
         say: Callable[[str], None],
         on_brought: Callable[[Brought], None],
+        budgets: Budgets | None = None,
     ) -> None:
         """Prepare; nothing is sent, read or watched yet.
 
@@ -84,6 +86,7 @@ class Vigil:
             deletions: what becomes of documents that are gone.
             say: takes lines for a person.
             on_brought: told of the first scan, and of whatever finds something to do.
+            budgets: what may be embedded; what they don't bear waits for a later scan.
         """
         self.tally = Tally(postponed=[])
         self.job = ""
@@ -96,7 +99,14 @@ class Vigil:
         folders, recent = Folders(), RecentLosses(time.monotonic)
         self._changes = Changes(folders, source.only, time.monotonic)
         self._bringing = Bringing(
-            redis, settings, source, collection, deletions, folders=folders, recent=recent
+            redis,
+            settings,
+            source,
+            collection,
+            deletions,
+            folders=folders,
+            recent=recent,
+            budgets=budgets,
         )
         self._poll_seconds = settings.watch_poll_seconds
         self._noticed = asyncio.Event()
