@@ -17,7 +17,6 @@ from headrace.cli.progress_line import ProgressLine
 from headrace.cli.stream_options import StreamOptions, with_stream_options
 from headrace.session import Session, open_session
 from headrace.summary import Summary
-from headrace.watching import outage_teller
 from producers.sources.redis_stream import RedisStream
 
 
@@ -75,6 +74,7 @@ async def _bring(session: Session, asked: _Asked, line: ProgressLine, *, detach:
     # Imported once they are needed: that takes seconds, for which --help need not wait.
     from headrace.importing import ImportOptions  # noqa: PLC0415
     from headrace.streaming import bring  # noqa: PLC0415
+    from headrace.watching import outage_teller  # noqa: PLC0415
 
     settings = session.settings
     where = settings
