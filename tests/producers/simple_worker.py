@@ -44,6 +44,12 @@ class SimpleWorker:
                 assert isinstance(batch_id, bytes)
                 await self.ingest(batch_id.decode())
 
+    async def step(self) -> None:
+        """Do the batch that waits for the longest, if one does."""
+        for batch_id in await self.ledger.redis.zrange(self.ledger.keys.waiting, 0, 0):
+            assert isinstance(batch_id, bytes)
+            await self.ingest(batch_id.decode())
+
     async def ingest(self, batch_id: str) -> None:
         """Do one batch."""
         claim = await self.ledger.claim(batch_id, f"w{next(self._claims)}", 60.0)
