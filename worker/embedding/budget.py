@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import resources
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -19,6 +20,8 @@ from contract.names import PREFIX
 SHARE = 0.985
 """Of the limit that is used: the other side's clock and count are its own."""
 LONGEST_REQUEST_SECONDS = 10.0
+ANSWER_SECONDS = 1.0
+"""Within which Redis mostly says what became of a call that is given up."""
 """Of a minute's tokens, a request takes at most so many seconds' worth: others want a turn."""
 
 
@@ -101,19 +104,32 @@ class Budget:
         rates = self.rates
         requests, self._unused_requests = self._unused_requests, 0
         unused, self._unused_tokens = self._unused_tokens, 0.0
-        wait_ms = await self._reserve(
-            keys=[self._key],
-            args=[
-                *(rates.requests_per_minute * SHARE, rates.tokens_per_minute * SHARE),
-                *(1, tokens, int(urgent), requests, unused),
-            ],
+        reserving = asyncio.ensure_future(
+            self._reserve(
+                keys=[self._key],
+                args=[
+                    *(rates.requests_per_minute * SHARE, rates.tokens_per_minute * SHARE),
+                    *(1, tokens, int(urgent), requests, unused),
+                ],
+            )
         )
         try:
+            wait_ms = await asyncio.shield(reserving)
             await asyncio.sleep(int(wait_ms) / 1000)
         except asyncio.CancelledError:
+            # Cancelled in the middle of the call, it may be reserved all the same.
+            await asyncio.wait([reserving], timeout=ANSWER_SECONDS)
+            if reserving.done():
+                self._give_back(reserving, tokens)
+            else:
+                reserving.add_done_callback(lambda call: self._give_back(call, tokens))
+            raise
+
+    def _give_back(self, call: "asyncio.Future[Any]", tokens: float) -> None:
+        """Count what was reserved for nothing to the next reservation."""
+        if not call.cancelled() and call.exception() is None:
             self._unused_requests += 1
             self._unused_tokens += tokens
-            raise
 
 
 @dataclass(slots=True)
