@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Self
 
 from msgspec.structs import replace
 
 from contract.batch import Batch, Part
 from contract.lane import Lane
+from contract.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,13 @@ class BatchLimits:
     """Of UTF-8, with the vectors that came along."""
     age_seconds: float
     """Since the batch's first part came, whatever came after it."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Give what settings say."""
+        return cls(
+            settings.batch_max_chunks, settings.batch_max_bytes, settings.batch_max_age_seconds
+        )
 
 
 class Batcher:

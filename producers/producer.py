@@ -15,7 +15,6 @@ from contract.ledger.jobs import Jobs
 from contract.ledger.ledger import Ledger
 from contract.ledger.usage import Usage
 from contract.settings import Settings
-from contract.tasks import end
 from producers.batching import Batcher, BatchLimits
 from producers.cutting import cutting_of
 from producers.deleting import Candidates, Deleter, Deletions, Guard, all_documents
@@ -113,16 +112,7 @@ class Producer:
         """
         await self.begin()
         pulse = self._pulse()
-        beating = asyncio.create_task(pulse.keep_beating())
-        working = asyncio.create_task(self._publish_and_seal(app, pulse))
-        try:
-            await asyncio.wait([beating, working], return_when=asyncio.FIRST_COMPLETED)
-            if not working.done():
-                await beating  # it ends by an error alone
-            await working
-        finally:
-            await end(working)
-            await end(beating)
+        await pulse.beside(self._publish_and_seal(app, pulse))
 
     async def begin(self) -> None:
         """Create the job, so that it can be watched."""
@@ -266,9 +256,7 @@ class Producer:
 
     def _batcher(self) -> Batcher:
         settings = self._settings
-        limits = BatchLimits(
-            settings.batch_max_chunks, settings.batch_max_bytes, settings.batch_max_age_seconds
-        )
+        limits = BatchLimits.of(settings)
         return Batcher(self._collection, self.job, limits, self._now, self.lanes.choose)
 
 

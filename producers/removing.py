@@ -99,9 +99,7 @@ class Removal:
 
     def _batches(self, parts: list[Part]) -> list[Batch]:
         settings = self._settings
-        limits = BatchLimits(
-            settings.batch_max_chunks, settings.batch_max_bytes, settings.batch_max_age_seconds
-        )
+        limits = BatchLimits.of(settings)
         batcher = Batcher(self._collection, self.job, limits, time.monotonic, self._lanes.choose)
         full = [batch for part in parts for batch in batcher.add(part)]
         last = batcher.flush()

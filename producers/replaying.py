@@ -16,7 +16,6 @@ from contract.ledger.jobs import Jobs
 from contract.ledger.ledger import Ledger
 from contract.ledger.records import DeadLetter, Outcome, Promise, Registered
 from contract.settings import Settings
-from contract.tasks import end
 from producers.batching import Batcher, BatchLimits
 from producers.deleting import Deletions
 from producers.letters import Unusable, revived
@@ -112,16 +111,7 @@ class Replay:
         """
         await self.begin()
         pulse = Pulse(self._jobs, self.job, self.tally.counters, time.monotonic)
-        beating = asyncio.create_task(pulse.keep_beating())
-        working = asyncio.create_task(self._publish_all(app, pulse))
-        try:
-            await asyncio.wait([beating, working], return_when=asyncio.FIRST_COMPLETED)
-            if not working.done():
-                await beating  # it ends by an error alone
-            await working
-        finally:
-            await end(working)
-            await end(beating)
+        await pulse.beside(self._publish_all(app, pulse))
         if self._files.count:
             await self._reader.run(app)
         else:
@@ -139,9 +129,7 @@ class Replay:
 
     def _batches(self, parts: Sequence[Part]) -> list[Batch]:
         settings = self._settings
-        limits = BatchLimits(
-            settings.batch_max_chunks, settings.batch_max_bytes, settings.batch_max_age_seconds
-        )
+        limits = BatchLimits.of(settings)
         lane = self._reader.lanes.choose  # one job, whoever makes its batches
         batcher = Batcher(self._collection, self.job, limits, time.monotonic, lane)
         full = [batch for part in parts for batch in batcher.add(part)]

@@ -251,9 +251,7 @@ class StreamProducer:
     def _batches(self, parts: Sequence[Part], haul: Haul) -> list[Batch]:
         """Put parts into batches; what trickles goes ahead of bulk, unless the user chose."""
         settings = self._settings
-        limits = BatchLimits(
-            settings.batch_max_chunks, settings.batch_max_bytes, settings.batch_max_age_seconds
-        )
+        limits = BatchLimits.of(settings)
         trickles = settings.lane == "auto" and not haul.is_full
         lane = (lambda: Lane.LIVE) if trickles else self._lanes.choose
         batcher = Batcher(self._collection, self.job, limits, time.monotonic, lane)

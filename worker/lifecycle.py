@@ -6,7 +6,6 @@ import gc
 import logging
 import os
 import secrets
-import signal
 import threading
 import time
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from contract.errors import TransientError
 from contract.lane import Lane
 from contract.ledger.connection import translated
 from contract.presence import Trouble
-from contract.settings import PARENT_VARIABLE, Settings
+from contract.settings import Settings
 from contract.tasks import AGAIN_SECONDS, end
 from worker.composition import Composition, compose
 from worker.deafness import DEAF_AFTER_SECONDS, Hearing, wait_for_deafness
@@ -31,6 +30,7 @@ from worker.loop import LoopThread
 from worker.metrics import Metrics
 from worker.milvus import quiet_libraries
 from worker.outcome import Ingested, Outcome
+from worker.parent import end_with_parent
 from worker.slots import Slots
 
 DEAF = 75
@@ -71,7 +71,6 @@ class WorkerProcess:
         self._closing = False
         self._inside: Composition | None = None
         self._background: list[asyncio.Task[None]] = []
-        self._parent = int(os.environ.get(PARENT_VARIABLE, "0"))
 
     def start(self) -> None:
         """Build clients and threads, and open the port.
@@ -175,7 +174,7 @@ class WorkerProcess:
         self._inside = await compose(self.settings, self.app, self.metrics, identity, self._clients)
         self._background = [
             *self._inside.background,
-            asyncio.create_task(self._watch_parent(), name="parent"),
+            asyncio.create_task(end_with_parent(), name="parent"),
             asyncio.create_task(self._listen(), name="ears"),
         ]
         for task in self._background:
@@ -205,12 +204,3 @@ class WorkerProcess:
     async def _close(self) -> None:
         await asyncio.gather(*map(end, self._background))
         await self._clients.aclose()
-
-    async def _watch_parent(self) -> None:
-        """End with the command that started this worker, also when that was killed."""
-        if not self._parent:
-            return
-        while os.getppid() == self._parent:  # noqa: ASYNC110 - nothing tells of it
-            await asyncio.sleep(0.5)
-        logger.warning("parent is gone", extra={"event": "parent_gone"})
-        os.kill(os.getpid(), signal.SIGTERM)

@@ -3,19 +3,19 @@
 import asyncio
 import logging
 import os
-import signal
 
 from redis.asyncio import Redis
 
 from contract.errors import HeadraceError
 from contract.ledger.connection import connect
 from contract.presence import PRODUCERS_KEY, keep_present
-from contract.settings import PARENT_VARIABLE, Settings
+from contract.settings import Settings
 from contract.tasks import AGAIN_SECONDS, end
 from headrace.schedules.runner import Runner
 from worker.identity import worker_id_prefix
 from worker.loop import LoopThread
 from worker.milvus import quiet_libraries
+from worker.parent import end_with_parent
 
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
@@ -39,7 +39,6 @@ class ProducerProcess:
         self._draining = False
         self._closing = False
         self._background: list[asyncio.Task[None]] = []
-        self._parent = int(os.environ.get(PARENT_VARIABLE, "0"))
 
     def start(self) -> None:
         """Build the loop, and say that this process lives."""
@@ -87,19 +86,10 @@ class ProducerProcess:
         presence = keep_present(self._redis, identity, self._settings, key=PRODUCERS_KEY)
         self._background = [
             asyncio.create_task(presence, name="presence"),
-            asyncio.create_task(self._watch_parent(), name="parent"),
+            asyncio.create_task(end_with_parent(), name="parent"),
         ]
 
     async def _close(self) -> None:
         await asyncio.gather(*map(end, self._background))
         if self._redis is not None:
             await self._redis.aclose()
-
-    async def _watch_parent(self) -> None:
-        """End with the command that started this process, also when that was killed."""
-        if not self._parent:
-            return
-        while os.getppid() == self._parent:  # noqa: ASYNC110 - nothing tells of it
-            await asyncio.sleep(0.5)
-        logger.warning("parent is gone", extra={"event": "parent_gone"})
-        os.kill(os.getpid(), signal.SIGTERM)
