@@ -183,6 +183,7 @@ class Import:
             stack.push_async_callback(redis.aclose)
             stack.enter_context(translated(self._settings))
             app = make_app(self._settings)
+            stack.push_async_callback(asyncio.to_thread, app.close)
             await self._check(redis)
             watch = await stack.enter_async_context(self._watching(redis, app))
             productions = await watch.patiently(make(redis))
