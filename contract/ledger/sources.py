@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from contract.ledger.connection import text
 from contract.ledger.scripts import script
-from contract.names import READING, Keys, listing_field, ttl_field
+from contract.names import READING, Keys, cutting_field, listing_field, ttl_field
 
 PAGE: Final = 500
 FIRST_TIME_MS: Final = 10**12
@@ -101,7 +101,7 @@ class Sources:
         """Forget a source that has no documents; False when it has some."""
         forgotten = await self._forget(
             keys=[self.keys.source(name), self.keys.sources],
-            args=[name, listing_field(name), ttl_field(name)],
+            args=[name, listing_field(name), ttl_field(name), cutting_field(name)],
         )
         return bool(forgotten)
 

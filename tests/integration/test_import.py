@@ -279,6 +279,9 @@ def test_detached_import_is_done_by_up(tmp_path: Path, headrace: Command) -> Non
     assert command.run("status", "--json").expect(0).json == {
         "running": False,
         "workers": [],
+        "producers": [],
+        "schedules": 0,
+        "overdue_schedules": [],
         "troubles": {},
         "queues": None,
         "collections": [],

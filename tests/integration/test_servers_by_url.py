@@ -38,6 +38,7 @@ def test_two_workers_elsewhere_share_an_import(tmp_path: Path, endpoint: FakeEnd
             embedding_api_key="no-key",
             batch_max_chunks=8,
             worker_concurrency=4,
+            embedding_join_chunks=8,  # so that requests tell how many batches are under way
         )
         importing = stack.enter_context(command.started("import", "docs", "--json"))
         until(lambda: _unfinished(command) > 0, "batches that wait for workers", 60)

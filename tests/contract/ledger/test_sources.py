@@ -47,6 +47,7 @@ async def test_a_source_with_documents_is_not_forgotten(shelf: Shelf) -> None:
     assert not await sources.forget(SOURCE)
     deleted = await shelf.register(GONE, reading=reading)
     await shelf.ingest(*await shelf.publish(deleted, GONE))
+    await promises.set_cutting(SOURCE, "as ever")
     assert await sources.forget(SOURCE)
     assert await sources.all() == []
     assert await promises.origin(SOURCE) is None
