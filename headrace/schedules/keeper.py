@@ -13,14 +13,13 @@ from typing import Final
 
 from celery import Celery
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from contract.config_file import config_file
 from contract.errors import TransientError
 from contract.ledger.connection import translated
 from contract.queue import messages_in, send
 from contract.settings import Settings
-from contract.tasks import end
+from contract.tasks import first_of
 from headrace.schedules import names
 from headrace.schedules.book import Book
 from headrace.schedules.declared import Declared
@@ -53,7 +52,11 @@ class Keeper:
         self._set_at = 0.0
 
     async def keep_going(self) -> None:
-        """Go on until cancelled; outages are waited out."""
+        """Go on until cancelled; outages are waited out.
+
+        Raises:
+            UsageError: a schedule can't be read, or Redis refuses the credentials.
+        """
         loop = asyncio.get_running_loop()
 
         def on_due(name: str) -> None:
@@ -64,13 +67,11 @@ class Keeper:
         thread = threading.Thread(
             target=self._timers.keep_going, args=[on_due], name="timers", daemon=True
         )
-        setting = asyncio.create_task(self._keep_setting(), name="timers")
+        thread.start()
         try:
-            thread.start()
-            await self._keep_announcing()
+            await first_of(self._keep_setting(), self._keep_announcing())
         finally:
             self._timers.stop()
-            await end(setting)
 
     async def set_timers(self) -> None:
         """Have a timer for each schedule that is not paused.
@@ -130,7 +131,7 @@ class Keeper:
             try:
                 with translated(self._settings):
                     await self.announce()
-            except (TransientError, RedisError) as error:
+            except TransientError as error:
                 self._tell("runs not announced", error)
             try:
                 async with asyncio.timeout(LOOK_SECONDS):

@@ -11,6 +11,9 @@ from contract.ledger.connection import text
 from headrace.schedules.schedule import Schedule, decode
 from producers.listing import Listing
 
+_SHARD = b"shard:"
+"""What the fields begin with in which a run keeps how its shards ended."""
+
 
 class RunState(StrEnum):
     """Where a run is."""
@@ -25,7 +28,7 @@ class RunState(StrEnum):
     DONE = "done"
     """Done; ``reason`` says so if some documents became dead letters."""
     STOPPED = "stopped"
-    """By a guard, with all else done; ``reason`` says by which."""
+    """By a guard or at a budget, with all else done; ``reason`` says by which."""
     CANCELLED = "cancelled"
     FAILED = "failed"
     SKIPPED = "skipped"
@@ -54,7 +57,7 @@ class Run:
     """By which ``headrace jobs`` knows the newest attempt."""
     reason: str
     result: Mapping[str, Any]
-    """The summary of what it did, by source."""
+    """Once it has ended: ``counts`` as of a job, of all its shards together, and ``cost_usd``."""
 
     def as_dict(self) -> dict[str, Any]:
         """Give the fields, for JSON."""
@@ -84,7 +87,7 @@ class Claimed:
     shard: int | None = None
     """Number of this shard; None: the whole run."""
     ends: tuple[ShardEnd, ...] = ()
-    """Of all shards, once they are through."""
+    """Of all shards by their numbers, once they are through."""
 
 
 def run_of(run_id: str, fields: Mapping[bytes, bytes]) -> Run | None:
@@ -120,11 +123,11 @@ def claimed_of(run_id: str, owner: str, crashes: int, fields: Mapping[bytes, byt
     listing = None
     if b"listing" in fields:
         listing = Listing(int(fields[b"listing"]), int(fields[b"known"]))
-    ends = [
-        msgspec.json.decode(value, type=ShardEnd)
-        for field, value in sorted(fields.items())
-        if field.startswith(b"shard:")
-    ]
+    ends = {
+        int(field.removeprefix(_SHARD)): msgspec.json.decode(value, type=ShardEnd)
+        for field, value in fields.items()
+        if field.startswith(_SHARD)
+    }
     return Claimed(
         run_id,
         owner,
@@ -132,5 +135,5 @@ def claimed_of(run_id: str, owner: str, crashes: int, fields: Mapping[bytes, byt
         crashes,
         listing,
         int(fields[b"shard"]) if b"shard" in fields else None,
-        tuple(ends),
+        tuple(ends[number] for number in sorted(ends)),
     )

@@ -98,8 +98,7 @@ def site(tmp_path: Path, endpoint: FakeEndpoint) -> Iterator[Site]:
 
 def counts(run: Run, *names: str) -> tuple[int, ...]:
     """Give some counters of a run."""
-    found = run.result.get("counts", {})
-    return tuple(int(found.get(name, 0)) for name in names)
+    return tuple(int(run.result.get("counts", {}).get(name, 0)) for name in names)
 
 
 def test_one_command_on_a_laptop_runs_declared_schedules(

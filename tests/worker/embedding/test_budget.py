@@ -127,8 +127,12 @@ async def test_who_gives_up_waiting_gives_it_back(redis: Redis) -> None:
         await asyncio.wait([waiting])
         async with asyncio.timeout(5):
             await _send(budget, 400)
+    budget = Budget(redis, "endpoint", Rates(0, 60_000))
+    before = set(await redis.keys("*budget*"))
     waiting = asyncio.create_task(_send(budget, 60_000))
-    await asyncio.sleep(0.1)
+    async with asyncio.timeout(5):
+        while not set(await redis.keys("*budget*")) - before:  # noqa: ASYNC110 - Redis tells
+            await asyncio.sleep(0.001)
     waiting.cancel()
     await asyncio.wait([waiting])
     async with asyncio.timeout(5):
