@@ -20,10 +20,10 @@ from contract.lane import Lane
 from contract.ledger.connection import translated
 from contract.presence import Trouble
 from contract.settings import Settings
+from contract.side_door import SideDoor, standard_routes
 from contract.tasks import AGAIN_SECONDS, end
 from worker.composition import Composition, compose
 from worker.deafness import DEAF_AFTER_SECONDS, Hearing, wait_for_deafness
-from worker.health import HealthServer
 from worker.identity import worker_id_prefix
 from worker.ingest import Ingester
 from worker.loop import LoopThread
@@ -66,7 +66,7 @@ class WorkerProcess:
         for collector in (GCCollector, PlatformCollector, ProcessCollector):
             collector(registry=self.metrics.registry)
         self._loop: LoopThread | None = None
-        self._health: HealthServer | None = None
+        self._side_door: SideDoor | None = None
         self._clients = contextlib.AsyncExitStack()
         self._closing = False
         self._inside: Composition | None = None
@@ -83,11 +83,10 @@ class WorkerProcess:
         self.metrics.slots.set(sum(slots.number for slots in self.slots.values()))
         self.metrics.watch_loop(lambda: self._loop.lag_seconds if self._loop else 0.0)
         if self.settings.metrics_port:
-            self._health = HealthServer(
+            self._side_door = SideDoor(
                 self.settings.metrics_host,
                 self.settings.metrics_port,
-                self.metrics.registry,
-                self.health,
+                standard_routes(self.metrics.registry, self.health, self.readiness),
             )
         self._loop.run(self._open(), timeout_seconds=120)
         # What is imported stays: full collections that walk through it cost a sixth of the
@@ -116,6 +115,12 @@ class WorkerProcess:
             "waiting_for": [trouble.dependency for trouble in self._troubles()],
             "event_loop_silent_seconds": round(silent, 3),
         }
+
+    def readiness(self) -> dict[str, Any]:
+        """Tell whether it takes batches; what ``/readyz`` shows."""
+        waiting_for = [trouble.dependency for trouble in self._troubles()]
+        ready = self._inside is not None and not self.draining and not waiting_for
+        return {"ok": ready, "draining": self.draining, "waiting_for": waiting_for}
 
     def _troubles(self) -> Sequence[Trouble]:
         return self._inside.troubles.current() if self._inside else ()
@@ -151,8 +156,8 @@ class WorkerProcess:
         """Close everything, in the reverse order of ``start``."""
         self._closing = True
         with contextlib.ExitStack() as rest:
-            if self._health is not None:
-                rest.callback(self._health.close)
+            if self._side_door is not None:
+                rest.callback(self._side_door.close)
             if self._loop is not None:
                 rest.callback(self._loop.stop)
                 self._loop.run(self._close(), timeout_seconds=30)
