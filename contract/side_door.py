@@ -63,50 +63,8 @@ class SideDoor:
         Raises:
             UsageError: the address can't be bound.
         """
-
-        class Handler(BaseHTTPRequestHandler):
-            timeout = PATIENCE_SECONDS
-
-            def do_GET(self) -> None:
-                self._answer("GET", b"")
-
-            def do_POST(self) -> None:
-                length = self.headers.get("Content-Length", "")
-                if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
-                    self.close_connection = True
-                    self._send(Reply(413, PLAIN, b"the body is too large, or of unknown length\n"))
-                else:
-                    self._answer("POST", self.rfile.read(int(length)))
-
-            def _answer(self, method: str, body: bytes) -> None:
-                where = urlsplit(self.path)
-                handle = routes.get((method, where.path))
-                if handle is None:
-                    there = ", ".join(sorted({path for _, path in routes}))
-                    self._send(Reply(404, PLAIN, f"here are {there}\n".encode()))
-                    return
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                try:
-                    reply = handle(Request(method, where.path, where.query, headers, body))
-                except Exception:
-                    self._send(Reply(500, PLAIN, b"failed\n"))
-                    raise
-                self._send(reply)
-
-            def _send(self, reply: Reply) -> None:
-                self.send_response(reply.status)
-                self.send_header("Content-Type", reply.content_type)
-                self.send_header("Content-Length", str(len(reply.body)))
-                for name, value in reply.headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(reply.body)
-
-            def log_message(self, *_: object) -> None:
-                """Probes are not worth a line each."""
-
         try:
-            self._server = ThreadingHTTPServer((host, port), Handler)
+            self._server = ThreadingHTTPServer((host, port), _handler(routes))
         except OSError as error:
             raise UsageError(
                 f"can't serve metrics on {host}:{port}: {error.strerror}; set another "
@@ -124,6 +82,53 @@ class SideDoor:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(timeout=5)
+
+
+def _handler(routes: Mapping[tuple[str, str], Handle]) -> type[BaseHTTPRequestHandler]:
+    """Make what answers the requests of one connection."""
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = PATIENCE_SECONDS
+
+        def do_GET(self) -> None:
+            self._answer("GET", b"")
+
+        def do_POST(self) -> None:
+            length = self.headers.get("Content-Length", "")
+            if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
+                self.close_connection = True
+                self._send(Reply(413, PLAIN, b"the body is too large, or of unknown length\n"))
+            else:
+                self._answer("POST", self.rfile.read(int(length)))
+
+        def _answer(self, method: str, body: bytes) -> None:
+            where = urlsplit(self.path)
+            handle = routes.get((method, where.path))
+            if handle is None:
+                there = ", ".join(sorted({path for _, path in routes}))
+                self._send(Reply(404, PLAIN, f"here are {there}\n".encode()))
+                return
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            try:
+                reply = handle(Request(method, where.path, where.query, headers, body))
+            except Exception:
+                self._send(Reply(500, PLAIN, b"failed\n"))
+                raise
+            self._send(reply)
+
+        def _send(self, reply: Reply) -> None:
+            self.send_response(reply.status)
+            self.send_header("Content-Type", reply.content_type)
+            self.send_header("Content-Length", str(len(reply.body)))
+            for name, value in reply.headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(reply.body)
+
+        def log_message(self, *_: object) -> None:
+            """Probes are not worth a line each."""
+
+    return Handler
 
 
 def standard_routes(
