@@ -41,7 +41,7 @@ check: lint types test ## what a commit must pass
 
 lock: $(READY) ## pin all dependencies anew, with hashes
 	$(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes --no-emit-index-url \
-	  --no-annotate --no-header --extra fused --group dev --python-version 3.11 pyproject.toml -o constraints.txt
+	  --no-annotate --no-header --extra fused --extra otel --group dev --python-version 3.11 pyproject.toml -o constraints.txt
 
 clean: ## remove what make made
 	rm -rf $(VENV) $(DATA) .mypy_cache .pytest_cache .ruff_cache .hypothesis

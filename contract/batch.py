@@ -82,6 +82,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Fal
     parts: tuple[Part, ...]
     lane: Lane = Lane.BULK
     """No part of its name: a repeated publication stays in the lane of the first."""
+    trace: str = ""
+    """The span that published it (W3C ``traceparent``), if that is sampled; no part of its name."""
 
     @property
     def is_live(self) -> bool:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     SecretStr,
@@ -22,12 +21,12 @@ from pydantic import (
 
 from contract.config_file import CONFIG_VARIABLE, SCHEDULES_TABLE, config_file, read_config
 from contract.errors import SettingsError
+from contract.observing_settings import ObservingSettings
 from contract.setting_kinds import (
     BrokerUrl,
     CacheUrl,
     CollectionName,
     HttpUrl,
-    Port,
     Positive,
     RedisUrl,
     Seconds,
@@ -45,7 +44,7 @@ LOCAL_MODEL_TOKENS = 254
 """What the local model reads of a text: 256 positions, of which two are [CLS] and [SEP]."""
 
 
-class Settings(BaseModel):
+class Settings(ObservingSettings):
     """Every setting, with its default; the README's table is made from this class."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -206,8 +205,6 @@ class Settings(BaseModel):
     drain_seconds: Seconds = Field(
         20.0, description="after SIGTERM, before unfinished batches are given back"
     )
-    metrics_host: str = Field("127.0.0.1", description="address that serves /metrics")
-    metrics_port: Port = Field(0, description="port of the first worker; 0: not served")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

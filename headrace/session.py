@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from contract.config_file import CONFIG_VARIABLE
 from contract.errors import UnreachableError, UsageError
 from contract.settings import ENVIRONMENT_PREFIX, Settings
+from contract.tracing import start_tracing
 from headrace.local.children import Children
 from headrace.local.servers import Addresses, LocalServers, attach
 
@@ -70,11 +71,14 @@ def open_session(settings: Settings, say: Say) -> Iterator[Session]:
         UsageError: the configuration is incomplete, or the data folder can't be used.
         UnreachableError: an embedded server does not start.
     """
-    if not is_local(settings):
-        yield Session(settings, is_local=False)
-        return
-    with LocalServers(settings.data_folder.absolute(), on_event=say) as servers:
-        yield Session(with_addresses(settings, servers), is_local=True)
+    with ExitStack() as stack:
+        stack.callback(start_tracing(settings, "import"))
+        if is_local(settings):
+            folder = settings.data_folder.absolute()
+            servers = stack.enter_context(LocalServers(folder, on_event=say))
+            yield Session(with_addresses(settings, servers), is_local=True)
+        else:
+            yield Session(settings, is_local=False)
 
 
 def running_session(settings: Settings) -> Session | None:

@@ -15,7 +15,9 @@ from contract.ids import document_id
 from contract.ledger.promises import Promises
 from contract.ledger.records import Outcome, Promise, Registered
 from contract.tasks import end
+from contract.tracing import span
 from producers.document import Omission, Reason
+from producers.document_traces import DocumentTraces
 from producers.drafting import Assignment, Draft, Drafter
 from producers.pool.desk import Drafted
 from producers.pool.pool import Pool
@@ -56,6 +58,7 @@ class Planner:
         reader: Reader,
         tally: Tally,
         spending: Spending,
+        traces: DocumentTraces,
     ) -> None:
         """Plan one listing of one source.
 
@@ -66,6 +69,7 @@ class Planner:
             reader: reads, and reads again what is outdated.
             tally: counts what is found.
             spending: of the job on whose behalf versions are given.
+            traces: hear which span drafts which documents.
         """
         self._promises = promises
         self._drafter = drafter
@@ -73,6 +77,7 @@ class Planner:
         self._reader = reader
         self._tally = tally
         self._spending = spending
+        self._traces = traces
         self._sheaves: deque[_Sheaf] = deque()
 
     async def parts(self) -> AsyncGenerator[list[Part]]:
@@ -137,8 +142,14 @@ class Planner:
         keys += [o.key_bytes for o in group.omitted if o.reason not in WITHOUT_TEXT]
         await self._mark_seen(key for key in keys if key not in later)
         for assignments in sheaves(work):
-            drafting = asyncio.create_task(self._pool.draft(assignments))
+            drafting = asyncio.create_task(self._draft(assignments, group.trace))
             self._sheaves.append(_Sheaf(group.reading, [a.item for a in assignments], drafting))
+
+    async def _draft(self, assignments: Sequence[Assignment], trace: str) -> Drafted:
+        with span("draft", parent=trace, documents=len(assignments)) as drafting:
+            names = (assignment.identity.document_id for assignment in assignments)
+            self._traces.note(names, drafting.get_span_context())
+            return await self._pool.draft(assignments)
 
     async def _promised(self) -> AsyncGenerator[list[Part]]:
         """Wait for the first sheaf, and promise it with those behind it, as budgets bear it."""

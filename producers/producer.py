@@ -18,6 +18,7 @@ from contract.settings import Settings
 from producers.batching import Batcher, BatchLimits
 from producers.cutting import cutting_of
 from producers.deleting import Candidates, Deleter, Deletions, Guard, all_documents
+from producers.document_traces import DocumentTraces
 from producers.drafting import Drafter
 from producers.glancing import Glance
 from producers.lanes import Lanes
@@ -89,6 +90,7 @@ class Producer:
         self._verify_contents = verify_contents
         self._guard = Guard(deletions, settings.max_delete_share)
         self._listing = listing
+        self._traces = DocumentTraces()
         self._among: Candidates = all_documents
         if share is not None:
             self._guard, self._among = share.guard or self._guard, share.among
@@ -164,8 +166,7 @@ class Producer:
             GuardError: too many documents would be deleted; all else is published.
         """
         settings = self._settings
-        high_water = HighWater(settings.max_unfinished_batches, settings.max_unfinished_bytes)
-        publisher = Publisher(self._ledger, app, high_water)
+        publisher = Publisher(self._ledger, app, HighWater.of(settings), self._traces)
         # Closed at once, whatever comes: processes belong to it.
         async with aclosing(self._planned()) as planned:
             async for batches in planned:
@@ -216,7 +217,7 @@ class Producer:
         usage = Usage(self._ledger.redis, self._collection)
         spending = Spending(usage, self._jobs, self._budgets, source.name, self.job)
         async with Pool(drafter.recipe, settings.producer_processes or cores()) as pool:
-            planner = Planner(promises, drafter, pool, reader, self.tally, spending)
+            planner = Planner(promises, drafter, pool, reader, self.tally, spending, self._traces)
             async with aclosing(planner.parts()) as planned:
                 async for parts in planned:
                     batches = [batch for part in parts for batch in batcher.add(part)]

@@ -1,18 +1,24 @@
 """Publishing: into the ledger first, then the message; and not too far ahead of the workers."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from celery import Celery
+from msgspec.structs import replace
+from opentelemetry.trace import SpanKind
 
 from contract.batch import Batch
 from contract.errors import UnreachableError
 from contract.lane import Lane
 from contract.ledger.ledger import Ledger
 from contract.queue import announce
+from contract.settings import Settings
+from contract.tracing import begun_trace, carried
+from producers.document_traces import DocumentTraces
 
 POLL_SECONDS = 0.1
 LIVE_MARGIN = 4
@@ -28,7 +34,12 @@ class HighWater:
     batches: int
     payload_bytes: int
 
-    def of(self, lane: Lane) -> Self:
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Give what settings say."""
+        return cls(settings.max_unfinished_batches, settings.max_unfinished_bytes)
+
+    def for_lane(self, lane: Lane) -> Self:
         """Give the mark for the batches of one lane."""
         if lane is not Lane.LIVE:
             return self
@@ -45,8 +56,22 @@ class Publisher:
     announces it. So it does when the broker is away, or full, between the two.
     """
 
-    def __init__(self, ledger: Ledger, app: Celery, high_water: HighWater) -> None:
-        """Use a ledger and an app that the caller closes."""
+    def __init__(
+        self,
+        ledger: Ledger,
+        app: Celery,
+        high_water: HighWater,
+        traces: DocumentTraces | None = None,
+    ) -> None:
+        """Use a ledger and an app that the caller closes.
+
+        Args:
+            ledger: takes the batches.
+            app: announces them.
+            high_water: how much may be unfinished.
+            traces: know which spans drafted the documents; None: nobody traces that.
+        """
+        self._traces = traces or DocumentTraces()
         self._ledger = ledger
         self._app = app
         self._high_water = high_water
@@ -64,8 +89,30 @@ class Publisher:
                 await self._publish(some, lane)
 
     async def _publish(self, batches: Sequence[Batch], lane: Lane) -> None:
-        await self._wait_for_room(self._high_water.of(lane))
-        ids = await self._ledger.publish(batches)
+        await self._wait_for_room(self._high_water.for_lane(lane))
+        with contextlib.ExitStack() as spans:
+            traced = [self._traced(batch, spans) for batch in batches]
+            ids = await self._ledger.publish(traced)
+            await self._announce(ids, lane)
+
+    def _traced(self, batch: Batch, spans: contextlib.ExitStack) -> Batch:
+        """Begin the trace of a batch, which its payload carries to the worker."""
+        span = spans.enter_context(
+            begun_trace(
+                "publish",
+                self._traces.of(batch),
+                SpanKind.PRODUCER,
+                job=batch.job,
+                batch=batch.id,
+                collection=batch.collection,
+                lane=batch.lane.value,
+                chunks=batch.chunk_count,
+            )
+        )
+        trace = carried(span)
+        return replace(batch, trace=trace) if trace else batch
+
+    async def _announce(self, ids: Sequence[str], lane: Lane) -> None:
         try:
             await asyncio.to_thread(announce, self._app, self._ledger.collection, ids, lane)
         except UnreachableError as error:

@@ -10,7 +10,9 @@ from redis.exceptions import RedisError
 from contract.errors import CancelledJobError
 from contract.ledger.control import Halt, JobControl
 from contract.ledger.jobs import Jobs
+from contract.log_context import bound
 from contract.tasks import end
+from contract.tracing import begun_trace
 
 BEAT_SECONDS: Final = 1.0
 
@@ -52,16 +54,18 @@ class Pulse:
         Raises:
             CancelledJobError: someone cancelled the job; the work is cancelled.
         """
-        beating = asyncio.create_task(self.keep_beating())
-        working = asyncio.create_task(work)
-        try:
-            await asyncio.wait([beating, working], return_when=asyncio.FIRST_COMPLETED)
-            if not working.done():
-                await beating  # it ends by an error alone
-            await working
-        finally:
-            await end(working)
-            await end(beating)
+        ids = {"job": self._job, "collection": self._jobs.collection}
+        with bound(**ids), begun_trace("job", **ids):
+            beating = asyncio.create_task(self.keep_beating())
+            working = asyncio.create_task(work)
+            try:
+                await asyncio.wait([beating, working], return_when=asyncio.FIRST_COMPLETED)
+                if not working.done():
+                    await beating  # it ends by an error alone
+                await working
+            finally:
+                await end(working)
+                await end(beating)
 
     async def keep_beating(self) -> NoReturn:
         """Beat until cancelled, also through outages: the producer's own steps tell of these.

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from contract.errors import DocumentError
 from contract.ledger.records import Registered
+from contract.tracing import begun_trace, carried
 from producers.document import Entry, Omission, Reason
 from producers.sources.source import Source
 
@@ -37,6 +38,8 @@ class Group:
     """What could not be read, or was listed as something that is not."""
     known: Sequence[tuple[Entry, Registered]] = ()
     """What need not be read, with what the ledger says of it."""
+    trace: str = ""
+    """The span that read it (``tracing.carried``)."""
 
     @property
     def listed(self) -> int:
@@ -81,13 +84,8 @@ class Reader:
             items = await asyncio.to_thread(next, listed, None)
             if items is None:
                 return None
-            entries = [item for item in items if isinstance(item, Entry)]
-            known = [] if self._known is None else await self._known(entries)
-            if not known:
-                return await self.read(items)
-            keys = {entry.key_bytes for entry, _ in known}
-            group = await self.read(item for item in items if item.key_bytes not in keys)
-            return dataclasses.replace(group, known=known)
+            with begun_trace("read", source=self._source.name, items=len(items)) as span:
+                return dataclasses.replace(await self._load(items), trace=carried(span))
 
         ahead = asyncio.create_task(load())
         try:
@@ -97,6 +95,16 @@ class Reader:
         finally:
             ahead.cancel()
             await asyncio.wait([ahead])
+
+    async def _load(self, items: Sequence[Entry | Omission]) -> Group:
+        """Read what is not known to be unchanged."""
+        entries = [item for item in items if isinstance(item, Entry)]
+        known = [] if self._known is None else await self._known(entries)
+        if not known:
+            return await self.read(items)
+        keys = {entry.key_bytes for entry, _ in known}
+        group = await self.read(item for item in items if item.key_bytes not in keys)
+        return dataclasses.replace(group, known=known)
 
     async def read(self, items: Iterable[Entry | Omission]) -> Group:
         """Read some files at once; what can't be read is left out, and the others go on."""

@@ -86,8 +86,7 @@ class Removal:
 
     async def _publish_all(self, app: Celery, pulse: Pulse) -> None:
         settings = self._settings
-        high_water = HighWater(settings.max_unfinished_batches, settings.max_unfinished_bytes)
-        publisher = Publisher(self._ledger, app, high_water)
+        publisher = Publisher(self._ledger, app, HighWater.of(settings))
         meant = Guard(Deletions.ALLOWED, 1.0)
         extent = _Everything(self.source_name)
         deleter = Deleter(self._ledger.promises, extent, self.tally, meant, job=self.job)

@@ -119,8 +119,7 @@ class Replay:
 
     async def _publish_all(self, app: Celery, pulse: Pulse) -> None:
         settings = self._settings
-        high_water = HighWater(settings.max_unfinished_batches, settings.max_unfinished_bytes)
-        publisher = Publisher(self._ledger, app, high_water)
+        publisher = Publisher(self._ledger, app, HighWater.of(settings))
         async for group in self._groups():
             await pulse.going()
             parts = await self._promise(group)

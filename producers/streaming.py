@@ -102,8 +102,7 @@ class StreamProducer:
 
     async def _publish_all(self, app: Celery, pulse: Pulse) -> None:
         settings = self._settings
-        high_water = HighWater(settings.max_unfinished_batches, settings.max_unfinished_bytes)
-        publisher = Publisher(self._ledger, app, high_water)
+        publisher = Publisher(self._ledger, app, HighWater.of(settings))
         processes = settings.producer_processes or cores()
         async with Pool(self._recipe, processes) as pool, aclosing(self._stream.hauls()) as hauls:
             coming = asyncio.create_task(_next(hauls))

@@ -48,7 +48,7 @@ register(app, process)
 
 @signals.setup_logging.connect(weak=False)
 def _logs(**_: Any) -> None:
-    configure_logs()
+    configure_logs(settings.log_level, settings.log_format)
 
 
 @signals.worker_init.connect(weak=False)

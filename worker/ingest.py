@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from opentelemetry.trace import SpanKind
 from redis.exceptions import RedisError
 
 from contract.batch import decode
@@ -26,7 +27,9 @@ from contract.ledger.connection import text
 from contract.ledger.jobs import Jobs
 from contract.ledger.ledger import Ledger
 from contract.ledger.records import Claim, ClaimState
+from contract.log_context import bound
 from contract.tasks import end
+from contract.tracing import span
 from worker.calls import Calls
 from worker.dead_letters import said
 from worker.embedding.embedder import Embedder
@@ -169,6 +172,26 @@ class Ingester:
         return work.ended(Outcome.DROPPED, HALTED)
 
     async def _carry(self, work: Work) -> Ingested:
+        batch, claim = work.batch, work.claim
+        ids = {"job": batch.job, "batch": claim.batch_id, "collection": batch.collection}
+        with (
+            bound(**ids),
+            span(
+                "ingest",
+                batch.trace,
+                SpanKind.CONSUMER,
+                lane=batch.lane.value,
+                chunks=batch.chunk_count,
+                attempts=claim.attempts,
+                crashes=claim.crashes,
+                **ids,
+            ) as current,
+        ):
+            ingested = await self._carried(work)
+            current.set_attribute("headrace.outcome", ingested.outcome.value)
+            return ingested
+
+    async def _carried(self, work: Work) -> Ingested:
         try:
             async with work.lease.kept():
                 if work.claim.crashes < SUSPECT_CRASHES:

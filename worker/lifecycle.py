@@ -8,7 +8,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from celery import Celery
@@ -22,6 +22,7 @@ from contract.presence import Trouble
 from contract.settings import Settings
 from contract.side_door import SideDoor, standard_routes
 from contract.tasks import AGAIN_SECONDS, end
+from contract.tracing import start_tracing
 from worker.composition import Composition, compose
 from worker.deafness import DEAF_AFTER_SECONDS, Hearing, wait_for_deafness
 from worker.identity import worker_id_prefix
@@ -68,6 +69,7 @@ class WorkerProcess:
         self._loop: LoopThread | None = None
         self._side_door: SideDoor | None = None
         self._clients = contextlib.AsyncExitStack()
+        self._end_tracing: Callable[[], None] = lambda: None
         self._closing = False
         self._inside: Composition | None = None
         self._background: list[asyncio.Task[None]] = []
@@ -79,6 +81,7 @@ class WorkerProcess:
             UsageError: the configuration can never work.
         """
         quiet_libraries()
+        self._end_tracing = start_tracing(self.settings, "worker")
         self._loop = LoopThread()
         self.metrics.slots.set(sum(slots.number for slots in self.slots.values()))
         self.metrics.watch_loop(lambda: self._loop.lag_seconds if self._loop else 0.0)
@@ -156,6 +159,7 @@ class WorkerProcess:
         """Close everything, in the reverse order of ``start``."""
         self._closing = True
         with contextlib.ExitStack() as rest:
+            rest.callback(self._end_tracing)
             if self._side_door is not None:
                 rest.callback(self._side_door.close)
             if self._loop is not None:

@@ -7,6 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from opentelemetry.trace import get_current_span
+
+from contract.tracing import span
+
 HALTED = "halted"
 """Reason of a batch that was dropped because its job was paused or cancelled."""
 
@@ -74,10 +78,12 @@ class Stopwatch:
         """Add the time of the block to a stage, also when it fails."""
         begun = self._now()
         try:
-            yield
+            with span(stage.value):
+                yield
         finally:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + self._now() - begun
 
     def count_retry(self, stage: Stage, reason: str) -> None:
         """Count one failed attempt of a stage."""
         self.retries[stage, reason] += 1
+        get_current_span().add_event("retry", {"headrace.reason": reason})

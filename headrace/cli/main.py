@@ -1,7 +1,6 @@
 """The group of commands, and what their errors mean as exit codes."""
 
 import importlib
-import logging
 import signal
 import sys
 from typing import Any
@@ -68,7 +67,7 @@ class LazyGroup(click.Group):
 @click.option("-v", "--verbose", is_flag=True, help="Show what happens inside, as log lines.")
 def cli(*, verbose: bool) -> None:
     """Bring documents into Milvus: nothing lost, nothing stale, nothing twice."""
-    configure_logs(logging.INFO if verbose else logging.ERROR)
+    configure_logs("info" if verbose else "error")
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ def scheduler_command() -> int:
             "no servers: set HEADRACE_REDIS_URL and HEADRACE_MILVUS_URI, or run `headrace up` in "
             "this folder"
         )
-    configure_logs()
+    configure_logs(session.settings.log_level, session.settings.log_format)
     try:
         asyncio.run(keep_order(session))
     except KeyboardInterrupt:

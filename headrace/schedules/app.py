@@ -44,7 +44,7 @@ app.task(name=RUN_TASK, ignore_result=True)(_run)
 
 @signals.setup_logging.connect(weak=False)
 def _logs(**_: Any) -> None:
-    configure_logs()
+    configure_logs(settings.log_level, settings.log_format)
 
 
 @signals.worker_init.connect(weak=False)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+from collections.abc import Callable
 
 from redis.asyncio import Redis
 
@@ -11,6 +12,7 @@ from contract.ledger.connection import connect
 from contract.presence import PRODUCERS_KEY, keep_present
 from contract.settings import Settings
 from contract.tasks import AGAIN_SECONDS, end
+from contract.tracing import start_tracing
 from headrace.schedules.runner import Runner
 from worker.identity import worker_id_prefix
 from worker.loop import LoopThread
@@ -38,11 +40,13 @@ class ProducerProcess:
         self._redis: Redis | None = None
         self._draining = False
         self._closing = False
+        self._end_tracing: Callable[[], None] = lambda: None
         self._background: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Build the loop, and say that this process lives."""
         quiet_libraries()
+        self._end_tracing = start_tracing(self._settings, "producer")
         self._loop = LoopThread()
         self._loop.run(self._open(), timeout_seconds=START_SECONDS)
         logger.info("producer ready", extra={"event": "producer_ready"})
@@ -63,6 +67,7 @@ class ProducerProcess:
         if self._loop is not None:
             self._loop.run(self._close(), timeout_seconds=STOP_SECONDS)
             self._loop.stop()
+        self._end_tracing()
         logger.info("producer stopped", extra={"event": "producer_stopped"})
 
     def _give_back(self) -> None:

@@ -198,7 +198,7 @@ def test_bomb(size: bool) -> None:  # noqa: FBT001 - both ways of compression
 def test_deep() -> None:
     """Metadata nested without end is refused, not a crash."""
     fields: dict[str, Any] = msgspec.to_builtins(small())
-    body, lane = msgspec.msgpack.encode(fields), b"\xa4lane\xa4bulk"
+    body, lane = msgspec.msgpack.encode(fields), b"\xa4lane\xa4bulk\xa5trace\xa0"
     assert body.endswith(msgspec.msgpack.encode(fields["parts"][1]["metadata"]) + lane)
     deep = body.removesuffix(lane)[:-1] + b"\x81\xa1a" + b"\x91" * 100_000 + b"\xc0" + lane
     refused(HEADER + zstd.compress(deep))

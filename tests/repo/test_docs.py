@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
+from contract.observing_settings import ObservingSettings
 from contract.settings import Settings
 from headrace.cli.exit_code import ExitCode
 from headrace.cli.main import COMMANDS, cli
@@ -20,7 +21,10 @@ def test_every_setting_stands_in_the_readme_as_it_is() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*) \|$", README, re.MULTILINE)
     expected = [
         (name, "" if field.default is None else f"`{field.default}`", field.description)
-        for name, field in Settings.model_fields.items()
+        for name, field in sorted(
+            Settings.model_fields.items(),
+            key=lambda item: item[0] in ObservingSettings.model_fields,
+        )
     ]
     assert [row for row in rows if row[0] in Settings.model_fields] == expected
 

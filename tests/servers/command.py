@@ -162,7 +162,8 @@ class Command:
                 running.end()
 
     def _environment(self) -> Mapping[str, str]:
-        kept = {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
+        names = ("PATH", "TMPDIR", "OTEL_EXPORTER_OTLP_ENDPOINT")
+        kept = {name: os.environ[name] for name in names if name in os.environ}
         own = {f"HEADRACE_{name.upper()}": str(value) for name, value in self.settings.items()}
         return {
             **kept,
