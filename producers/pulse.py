@@ -54,8 +54,11 @@ class Pulse:
         Raises:
             CancelledJobError: someone cancelled the job; the work is cancelled.
         """
-        ids = {"job": self._job, "collection": self._jobs.collection}
-        with bound(**ids), begun_trace("job", **ids):
+        job, collection = self._job, self._jobs.collection
+        with (
+            bound(job=job, collection=collection),
+            begun_trace("job", job=job, collection=collection),
+        ):
             beating = asyncio.create_task(self.keep_beating())
             working = asyncio.create_task(work)
             try:

@@ -8,10 +8,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
-from opentelemetry.trace import INVALID_SPAN, Span, get_current_span
+from opentelemetry.trace import INVALID_SPAN, Span, get_current_span, get_tracer_provider
 
 from contract.errors import TransientError
-from contract.settings import Settings
+from contract.settings import load_settings
 from contract.tracing import begun_trace, carried, span, start_tracing
 from contract.tracing_sdk import start_sdk
 
@@ -29,11 +29,13 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
 
 def test_without_a_set_up_nothing_is_traced() -> None:
     """The API does nothing; what is carried is empty, so payloads are as they were."""
+    before = get_tracer_provider()
     with begun_trace("publish") as span_of_batch:
         assert carried(span_of_batch) == ""
         with span("embed") as stage:
             assert stage is INVALID_SPAN
-    assert start_tracing(Settings(), "worker")() is None  # type: ignore[func-returns-value]
+    start_tracing(load_settings({}), "worker")()
+    assert get_tracer_provider() is before
 
 
 def test_each_trace_is_its_own_and_linked(spans: InMemorySpanExporter) -> None:
