@@ -1,7 +1,9 @@
 """Fetching from one site: bounded in time, size, requests at once, and in where it is led."""
 
 import asyncio
+import functools
 import random
+import ssl
 import time
 import zlib
 from collections.abc import AsyncIterator, Callable
@@ -212,7 +214,9 @@ class Fetcher:
             if status != httpx2.codes.OK:
                 raise DocumentError(Reason.UNREADABLE, f"{address.url}: the server says {status}")
             body = b""
-            if wants(address, headers):
+            if method == "HEAD":
+                await response.aread()  # nothing, but only then is the connection kept
+            elif wants(address, headers):
                 body = await _body(response, address, max_bytes)
             return Answer(address, headers, body)
 
@@ -242,6 +246,7 @@ class Fetcher:
             limits=httpx2.Limits(
                 max_connections=REQUESTS_AT_ONCE, max_keepalive_connections=REQUESTS_AT_ONCE
             ),
+            verify=_trust(),
             trust_env=self._home.host not in _LOOPBACK,
             follow_redirects=False,
         )
@@ -271,6 +276,12 @@ async def _body(response: httpx2.Response, address: Address, max_bytes: int) -> 
     if unpacking is not None and not unpacking.eof and body:
         raise _PassingError("the answer was cut off")
     return bytes(body)
+
+
+@functools.cache
+def _trust() -> ssl.SSLContext:
+    """Read the certificates that are trusted, once: that takes longer than many a request."""
+    return httpx2.create_ssl_context()
 
 
 def _words(error: Exception) -> str:

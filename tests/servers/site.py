@@ -138,6 +138,7 @@ def running_site() -> Iterator[Site]:
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
+        request_queue_size = 128  # else a client that opens several connections waits for seconds
 
         def handle_error(self, *_: object) -> None:
             """Keep quiet: who asks may hang up."""
