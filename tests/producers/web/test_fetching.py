@@ -1,7 +1,9 @@
 """Fetching from servers that are slow, broken or hostile."""
 
 import asyncio
+import gzip
 import time
+import tracemalloc
 
 import pytest
 
@@ -9,7 +11,7 @@ from contract.errors import DocumentError, UnreachableError
 from producers.document import Reason
 from producers.web.address import Address
 from producers.web.fetching import MOST_SILENCES, REQUESTS_AT_ONCE, Fetcher, Pace
-from tests.servers.site import Site
+from tests.servers.site import Page, Site
 
 _QUICK = Pace(connect_seconds=0.5, read_seconds=0.3, whole_seconds=0.6, backoff_seconds=0.01)
 _MOST = 10_000
@@ -81,6 +83,17 @@ async def test_no_more_is_read_than_is_allowed(site: Site, *, is_packed: bool) -
     site.put("/a", "x" * 10_000_000, is_packed=is_packed)
     assert (await _refused(site, "/a")).reason == Reason.TOO_BIG
     assert await _get(site, "/a", 10_000_000) == b"x" * 10_000_000
+
+
+async def test_a_bomb_takes_no_memory(site: Site) -> None:
+    """Though one piece of what is sent becomes 50 MB."""
+    site.pages["/a"] = Page(gzip.compress(bytes(50_000_000)), headers={"Content-Encoding": "gzip"})
+    tracemalloc.start()
+    try:
+        assert (await _refused(site, "/a")).reason == Reason.TOO_BIG
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("is_packed", [True, False])
