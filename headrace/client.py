@@ -23,7 +23,7 @@ from headrace.session import Session, open_session
 from headrace.summary import Summary
 from producers.deleting import Deletions
 from producers.sources.documents import DocumentSource
-from producers.sources.files import open_source
+from producers.sources.opening import open_any
 from producers.sources.source import Source
 from worker.embedding.build import make_embedder
 from worker.embedding.embedder import Embedder
@@ -118,7 +118,7 @@ class Headrace:
             UsageError: the path does not exist, the collection does not fit, or no price is known.
             TransientError: a server does not answer.
         """
-        opened = open_source(path, glob=glob, name=source)
+        opened = open_any(path, glob=glob, name=source)
         options = self._options(collection, named=source is not None)
         options = dataclasses.replace(
             options,

@@ -110,7 +110,9 @@ class DryRun:
         options = SplitOptions.of(settings)
         self._drafter = Drafter(source, options)
         self._known = (
-            None if promises is None or verify_contents else Glance(promises, self._drafter).known
+            None
+            if promises is None or verify_contents
+            else Glance(promises, self._drafter, source).known
         )
         self._count = counter_of(settings)
         self._tally = Tally()

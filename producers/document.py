@@ -32,6 +32,9 @@ class Reason(StrEnum):
     OUTDATED = "outdated"
     REPEATED = "repeated"
     OVER_BUDGET = "over_budget"
+    GONE = "gone"
+    DISALLOWED = "disallowed"
+    OUTSIDE = "outside"
 
     @property
     def failed(self) -> bool:
@@ -47,6 +50,9 @@ _ON_PURPOSE: Final = frozenset(
         Reason.SPECIAL_FILE,
         Reason.REPEATED,
         Reason.OUTDATED,
+        Reason.GONE,
+        Reason.DISALLOWED,
+        Reason.OUTSIDE,
     }
 )
 
@@ -60,7 +66,7 @@ class Entry:
     key_bytes: bytes
     """The same path as the file system spells it: ids are made from it."""
     path: str | None
-    """Where to open it, as `os.fsdecode` gives it; None where the source has no files."""
+    """Where to open it, as `os.fsdecode` gives it, or its URL; None where it has neither."""
     size_bytes: int
     modified_ns: int
     """Time of the last change, in ns since 1970."""
@@ -108,6 +114,8 @@ class Reading:
     title: str | None = None
     outline: tuple[Heading, ...] = ()
     metadata: Mapping[str, JSON] = field(default_factory=dict)
+    text: str | None = None
+    """What is there to be read by people; None: all of the text that was parsed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,8 @@ from producers.reading import Group, Loaded, Reader
 from producers.spending import Read, Spending
 from producers.tally import Tally
 
-WITHOUT_TEXT: Final = frozenset({Reason.EMPTY, Reason.BINARY, Reason.SPECIAL_FILE})
-"""What a file may have become whose text is to be forgotten: it counts as not listed."""
+WITHOUT_TEXT: Final = frozenset({Reason.EMPTY, Reason.BINARY, Reason.SPECIAL_FILE, Reason.GONE})
+"""What a file or page may have become whose text is to be forgotten: it counts as not listed."""
 
 MAX_READINGS = 3
 """Of one document that another producer brings in at the same time."""

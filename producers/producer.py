@@ -211,7 +211,7 @@ class Producer:
             source,
             settings.max_document_bytes,
             lambda: promises.begin_reading(source.name),
-            None if self._verify_contents else Glance(promises, drafter).known,
+            None if self._verify_contents else Glance(promises, drafter, self._source).known,
         )
         batcher = self._batcher()
         usage = Usage(self._ledger.redis, self._collection)

@@ -10,6 +10,7 @@ from contract.errors import DocumentError
 from contract.ledger.records import Registered
 from contract.tracing import begun_trace, carried
 from producers.document import Entry, Omission, Reason
+from producers.sources.remote import remote_of
 from producers.sources.source import Source
 
 GROUP_DOCUMENTS = 256
@@ -113,18 +114,25 @@ class Reader:
         omitted = [item for item in items if isinstance(item, Omission)]
         reading = await self._begin_reading() if entries else 0
         read = await asyncio.gather(
-            *(self._source.read(entry, self._max_bytes) for entry in entries),
+            *(self._load(entry) for entry in entries),
             return_exceptions=True,
         )
         loaded = []
-        for entry, data in zip(entries, read, strict=True):
-            if isinstance(data, bytes):
-                loaded.append(Loaded(entry, data))
-            elif isinstance(data, DocumentError):
-                omitted.append(Omission.of(entry.key, entry.key_bytes, data))
+        for entry, found in zip(entries, read, strict=True):
+            if isinstance(found, Loaded):
+                loaded.append(found)
+            elif isinstance(found, DocumentError):
+                omitted.append(Omission.of(entry.key, entry.key_bytes, found))
             else:
-                raise data
+                raise found
         return Group(reading, loaded, omitted)
+
+    async def _load(self, entry: Entry) -> Loaded:
+        remote = remote_of(self._source)
+        if remote is None:
+            return Loaded(entry, await self._source.read(entry, self._max_bytes))
+        data, stamp = await remote.read_stamped(entry, self._max_bytes)
+        return Loaded(dataclasses.replace(entry, stamp=stamp), data)
 
     async def again(self, items: Sequence[Loaded]) -> Group:
         """Read some once more, under a new number.

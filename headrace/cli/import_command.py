@@ -20,7 +20,7 @@ from headrace.session import is_local, open_session, running_session
 from headrace.summary import Summary
 from headrace.summary import text_of as summary_text
 from producers.deleting import Deletions
-from producers.sources.files import open_source
+from producers.sources.opening import open_any
 from producers.sources.source import Source
 
 
@@ -65,7 +65,11 @@ class _Asked:
 @click.command("import")
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
 @click.option("--collection", metavar="NAME", help="Collection in Milvus.")
-@click.option("--source", metavar="NAME", help="Name of the source; default: the folder's name.")
+@click.option(
+    "--source",
+    metavar="NAME",
+    help="Name of the source; default: the folder's name, or host and path of a URL.",
+)
 @click.option("--glob", metavar="GLOB", help="Only files whose path in the source matches.")
 @click.option("--workers", type=click.IntRange(1), help="Worker processes of a local run.")
 @click.option(
@@ -92,12 +96,12 @@ class _Asked:
 @click.option(
     "--verify-contents",
     is_flag=True,
-    help="Read every file, also those whose times and size are the same.",
+    help="Read everything, also what has the same times and size, or the same ETag.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="With --dry-run: name the documents.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def import_command(*, paths: tuple[str, ...], **options: Any) -> int:
-    """Import files and folders; the same command again brings only what has changed.
+    """Import files, folders and URLs; the same command again brings only what has changed.
 
     Documents that a folder has no more are deleted, unless they are more than a fifth of it
     (setting max_delete_share).
@@ -131,9 +135,7 @@ def import_command(*, paths: tuple[str, ...], **options: Any) -> int:
 
 
 def _open(paths: Sequence[str], asked: _Asked) -> list[Source]:
-    sources: list[Source] = [
-        open_source(path, glob=asked.glob, name=asked.source) for path in paths
-    ]
+    sources = [open_any(path, glob=asked.glob, name=asked.source) for path in paths]
     names = [source.name for source in sources]
     if len(set(names)) < len(names):
         raise UsageError(

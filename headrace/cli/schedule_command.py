@@ -27,6 +27,7 @@ from headrace.schedules.schedule import Missed, Overlap, Schedule
 from headrace.schedules.timetable import Timetable
 from headrace.session import is_local
 from producers.deleting import Deletions
+from producers.web.address import is_url
 
 SHOWN_RUNS = 20
 
@@ -106,7 +107,7 @@ def _schedule(settings: Settings, now_ms: int, **options: Any) -> Schedule:
     path = options["path"]
     return Schedule(
         name=options["name"],
-        path=path if "://" in path else os.path.abspath(path),  # noqa: PTH100 - as in open_source
+        path=path if is_url(path) else os.path.abspath(path),  # noqa: PTH100 - as in open_source
         timetable=timetable,
         collection=settings.collection,
         source=options["source"],

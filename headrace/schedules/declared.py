@@ -3,7 +3,7 @@
 ::
 
     [schedules.handbook]
-    path = "docs"                # relative to this file
+    path = "docs"                # relative to this file; or a URL
     cron = "0 3 * * *"           # or every = "15m"
     timezone = "Europe/Berlin"
 
@@ -23,6 +23,7 @@ from headrace.duration import duration_seconds
 from headrace.schedules.book import Book
 from headrace.schedules.schedule import Schedule
 from headrace.schedules.timetable import Timetable
+from producers.web.address import is_url
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ def _schedule(name: str, table: Any, path: Path, collection: str) -> Schedule:
         jitter_seconds=_seconds(table.get("jitter", 0)),
     )
     fields = {"collection": collection, **{k: v for k, v in table.items() if k in _FIELDS}}
-    fields |= {"name": name, "path": str(path.parent / str(table["path"]))}
+    fields |= {"name": name, "path": _path(path, str(table["path"]))}
     try:
         schedule = msgspec.convert(
             fields | {"timetable": times, "declared_in": str(path)}, Schedule
@@ -80,6 +81,10 @@ def _schedule(name: str, table: Any, path: Path, collection: str) -> Schedule:
     except msgspec.ValidationError as error:
         raise UsageError(str(error)) from error
     return schedule.checked()
+
+
+def _path(file: Path, path: str) -> str:
+    return path if is_url(path) else str(file.parent / path)
 
 
 def _seconds(value: Any) -> float:

@@ -4,7 +4,6 @@ import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -12,7 +11,9 @@ from contract.errors import UsageError
 from contract.names import is_collection_name
 from headrace.schedules.timetable import Timetable
 from producers.deleting import Deletions
-from producers.sources.files import FileSource, open_source
+from producers.sources.opening import open_any
+from producers.sources.source import Source
+from producers.web.address import Address, is_url
 
 MOST_SHARDS: Final = 256
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -42,7 +43,7 @@ class Schedule(msgspec.Struct, frozen=True, omit_defaults=True):
 
     name: str
     path: str
-    """Absolute: a folder, file or glob on the machines of the producer workers."""
+    """Absolute: a folder, file or glob on the machines of the producer workers; or a URL."""
     timetable: Timetable
     collection: str = "documents"
     source: str = ""
@@ -71,9 +72,9 @@ class Schedule(msgspec.Struct, frozen=True, omit_defaults=True):
             raise UsageError(
                 f"{self.name!r} can't be a schedule's name: letters, digits, '.', '_' and '-'"
             )
-        if urlsplit(self.path).scheme and "://" in self.path:
-            raise UsageError(f"{self.path}: there is no source for such URLs; give a path")
-        if not Path(self.path).is_absolute():
+        if is_url(self.path):
+            Address.parse(self.path)
+        elif not Path(self.path).is_absolute():
             raise UsageError(f"{self.path}: a schedule needs an absolute path")
         if not is_collection_name(self.collection):
             raise UsageError(f"{self.collection!r} can't be a collection's name")
@@ -88,13 +89,13 @@ class Schedule(msgspec.Struct, frozen=True, omit_defaults=True):
         self.timetable.checked()
         return self
 
-    def open(self) -> FileSource:
-        """Open its source, on this machine.
+    def open(self) -> Source:
+        """Open its source, on this machine; of a URL nothing is fetched.
 
         Raises:
             UsageError: it is not here.
         """
-        return open_source(self.path, glob=self.glob or None, name=self.source or None)
+        return open_any(self.path, glob=self.glob or None, name=self.source or None)
 
     def source_name(self) -> str:
         """Name its source; also where that is not here."""

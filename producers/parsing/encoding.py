@@ -26,6 +26,11 @@ _PDF: Final = b"%PDF-"  # The one common binary format that may go without a NUL
 # They need a mark, or give a meaning to any bytes at all.
 _UNLIKELY: Final = ["utf_7", "utf_16", "utf_16_be", "utf_16_le", "utf_32", "utf_32_be", "utf_32_le"]
 _COMMONEST: Final = "cp1252"
+# Python's codecs for texts; others, such as punycode, are transformations, and may take for ever.
+_DECLARABLE: Final = re.compile(
+    r"utf-8|utf-16(?:-[lb]e)?|iso8859-\d+|cp\d+|koi8-[a-z]|mac-\w+|tis-620"
+    r"|shift_jis\w*|euc_\w+|iso2022_\w+|johab|big5\w*|gb2312|gbk|gb18030|hz"
+)
 _UTF8_CHARACTER: Final = re.compile(
     rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
 )
@@ -33,16 +38,21 @@ _BLANK: Final = re.compile(rb"[ \n]")
 _DAMAGED_RATIO: Final = 3
 
 
-def decode(data: bytes) -> str:
+def decode(data: bytes, declared: str = "") -> str:
     r"""Turn bytes into text with \n as its newline, without NUL and lone surrogates.
 
-    A byte order mark decides; then strict UTF-8; then charset-normalizer's guess from a sample
-    around the first byte that isn't UTF-8, with which all bytes must decode.
+    A byte order mark decides; then what is declared, if all bytes are in it; then strict UTF-8;
+    then charset-normalizer's guess from a sample around the first byte that isn't UTF-8, with
+    which all bytes must decode.
+
+    Args:
+        data: the bytes.
+        declared: the name of an encoding that is told beside them; empty: none is.
 
     Raises:
         DocumentError: it is binary, or no encoding fits.
     """
-    text = _decode(data)
+    text = _decode(data, _known(declared))
     if "\0" in text:
         raise DocumentError(Reason.BINARY, "it has NUL characters: it is no text")
     if "\r" in text:
@@ -50,7 +60,21 @@ def decode(data: bytes) -> str:
     return text
 
 
-def _decode(data: bytes) -> str:
+def _known(declared: str) -> str:
+    """Give the codec of a declared encoding; empty if it is none that text is written in.
+
+    As on the web, what calls itself Latin-1 or ASCII is Windows' encoding.
+    """
+    try:
+        name = codecs.lookup(declared).name if declared else ""
+    except (LookupError, ValueError):
+        return ""
+    if name in {"iso8859-1", "ascii"}:
+        return _COMMONEST
+    return name if _DECLARABLE.fullmatch(name) else ""
+
+
+def _decode(data: bytes, declared: str) -> str:
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             try:
@@ -60,7 +84,17 @@ def _decode(data: bytes) -> str:
                     Reason.UNDECODABLE,
                     f"it begins with a mark of {encoding}, but byte {error.start} breaks its rules",
                 ) from error
+    if declared.startswith("utf-16"):
+        try:
+            return data.decode(declared)
+        except UnicodeDecodeError:
+            pass  # it may be anything then
     _require_text(data)
+    if declared:
+        try:
+            return data.decode(declared)
+        except UnicodeDecodeError:
+            pass
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -13,6 +13,7 @@ from producers.sources import regular_file
 from producers.sources.folders import Folders
 from producers.sources.glob import KeyGlob, is_magic
 from producers.sources.walk import Walk
+from producers.web.address import is_url
 
 _ADVICE: Final = "name a file, a folder or a glob that is there"
 
@@ -142,6 +143,11 @@ def open_source(path: str, *, glob: str | None = None, name: str | None = None) 
     globs = () if glob is None else (KeyGlob.floating(glob),)
     if not path:
         raise UsageError(f"PATH is empty; {_ADVICE}")
+    if is_url(path) and not os.path.lexists(path):
+        raise UsageError(
+            "PATH is a URL: `headrace import` and `headrace schedule` read those, but "
+            "this needs a folder, a file or a glob"
+        )
     is_glob = is_magic(path) and not os.path.lexists(path)
     root = path
     try:

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 
 from producers.document import Entry, Omission
+from producers.sources.remote import remote_of
 from producers.sources.source import Source
 
 
@@ -22,6 +23,7 @@ class _Part:
         self._source = source
         # As an attribute: a static method of the source stays one, and is called in the pool.
         self.parse = source.parse
+        self.remote = remote_of(source)
 
     @property
     def complete(self) -> bool:

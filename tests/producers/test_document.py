@@ -28,7 +28,9 @@ def test_any_file_name_shows_on_one_line(name: bytes, shown: str) -> None:
 def test_an_omission_tells_failure_from_choice(reason: Reason) -> None:
     """What we do not know, what holds no text and what comes twice is left out on purpose."""
     omission = Omission.of("a\\xff", b"a\xff", DocumentError(reason, "why"))
-    on_purpose = {"unknown_type", "binary", "empty", "special_file", "repeated", "outdated"}
+    on_purpose = {"unknown_type", "binary", "empty", "special_file", "repeated", "outdated"} | {
+        *("gone", "disallowed", "outside")
+    }
     assert omission == Omission("a\\xff", reason, "why", reason not in on_purpose, b"a\xff")
 
 

@@ -358,3 +358,11 @@ def test_a_wide_and_deep_tree_is_listed_lazily(tmp_path: Path) -> None:
     assert next(listing).key == "a/1.md"
     fill(tmp_path, "b/3.md")
     assert [item.key for item in listing] == ["b/2.md", "b/3.md"]
+
+
+@pytest.mark.parametrize("url", ["https://example.org/docs", "s3://me:s3cret@bucket/docs"])
+def test_a_url_is_no_folder(url: str) -> None:
+    """What needs a folder, such as a watch, says so, and repeats no password."""
+    with pytest.raises(UsageError, match="is a URL") as caught:
+        open_source(url)
+    assert "s3cret" not in str(caught.value)

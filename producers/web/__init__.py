@@ -1,0 +1,1 @@
+"""The web as a place of documents: addresses, requests, sitemaps, robots.txt. Nothing is ours."""
