@@ -86,7 +86,7 @@ class Reader:
             if items is None:
                 return None
             with begun_trace("read", source=self._source.name, items=len(items)) as span:
-                return dataclasses.replace(await self._load(items), trace=carried(span))
+                return dataclasses.replace(await self._group(items), trace=carried(span))
 
         ahead = asyncio.create_task(load())
         try:
@@ -97,7 +97,7 @@ class Reader:
             ahead.cancel()
             await asyncio.wait([ahead])
 
-    async def _load(self, items: Sequence[Entry | Omission]) -> Group:
+    async def _group(self, items: Sequence[Entry | Omission]) -> Group:
         """Read what is not known to be unchanged."""
         entries = [item for item in items if isinstance(item, Entry)]
         known = [] if self._known is None else await self._known(entries)
