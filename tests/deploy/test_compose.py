@@ -27,7 +27,7 @@ def compose(text: str, folder: Path, *more: str, filled: bool = True) -> Verdict
         example = example.replace(f"\n{name}=\n", f"\n{name}={value}\n")
     env.write_text(example, encoding="utf-8")
     profiles = [word for profile in PROFILES for word in ("--profile", profile)]
-    paths = ["--project-directory", ROOT, "--file", file, "--env-file", env]
+    paths = ["--project-directory", str(ROOT), "--file", str(file), "--env-file", str(env)]
     return judged(["docker-compose", *paths, *profiles, "config", *more])
 
 
