@@ -19,10 +19,12 @@ from kombu.transport import TRANSPORT_ALIASES
 from contract.errors import UnreachableError, UsageError
 from contract.lane import Lane
 from contract.names import BULK_QUEUE, INGEST_TASK, QUEUES
+from contract.sentinel import SCHEME, Sentinels, is_sentinel
 from contract.settings import Settings, address
 
-REDIS_SCHEMES = frozenset({"redis", "rediss", "unix"})
+REDIS_SCHEMES = frozenset({"redis", "rediss", "unix", SCHEME})
 TRANSPORT = "contract.transport.transport:Transport"
+SENTINEL_TRANSPORT = "contract.transport.sentinel:SentinelTransport"
 AMQP = "contract.transport.connection:Amqp"
 SOCKET_TRANSPORT = "headrace"
 """Another name of it: kombu takes the transport of a unix socket from the URL alone."""
@@ -64,7 +66,11 @@ def make_app(settings: Settings) -> Celery:
         broker_connection_timeout=settings.connect_timeout_seconds,
         broker_transport_options=_redis_options(settings) if on_redis else {},
     )
-    if on_redis:
+    if is_sentinel(url.get_secret_value()):
+        sentinels = Sentinels.of(url.get_secret_value())
+        app.conf.broker_transport = SENTINEL_TRANSPORT
+        app.conf.broker_transport_options["master_name"] = sentinels.master
+    elif on_redis:
         app.conf.broker_transport = TRANSPORT
         TRANSPORT_ALIASES[SOCKET_TRANSPORT] = TRANSPORT
     return app
@@ -106,6 +112,8 @@ def _redis_options(settings: Settings) -> dict[str, Any]:
 
 def broker_url(url: str) -> str:
     """Spell a Redis URL as kombu wants it; others stay as they are."""
+    if is_sentinel(url):
+        return Sentinels.of(url).broker_url
     parts = urlsplit(url)
     if parts.scheme != "unix":
         return url

@@ -10,7 +10,11 @@ import yaml
 from cloudcoil.models.keda.v1alpha1 import ScaledObject
 from cloudcoil.models.prometheus_operator.v1 import PodMonitor, PrometheusRule
 
-MODELS: dict[str, Any] = {"ScaledObject": ScaledObject, "PodMonitor": PodMonitor, "PrometheusRule": PrometheusRule}
+MODELS: dict[str, Any] = {
+    "ScaledObject": ScaledObject,
+    "PodMonitor": PodMonitor,
+    "PrometheusRule": PrometheusRule,
+}
 
 
 def lost(read: Any, back: Any, where: str = "") -> list[str]:
