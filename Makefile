@@ -5,10 +5,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TOOLS := .venv-manifests
 DATA := .headrace-demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types check slow lock clean
+.PHONY: help demo test manifests lint types check slow lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,10 +26,18 @@ demo: $(READY) ## import the sample corpus on embedded servers, and search it
 	HEADRACE_DATA_FOLDER=$(DATA) $(BIN)/headrace search "how do I stop the mill in a flood?" -k 3
 
 test: $(READY) ## the tests that take seconds
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not corpus"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not corpus and not manifests"
 
 slow: $(READY) ## the tests that take minutes: real Milvus server, kills, outages
 	$(BIN)/python -m pytest -n 4 --dist loadgroup -m "slow or corpus"
+
+$(TOOLS)/.ready: deploy/tools.txt
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement deploy/tools.txt
+	@touch $@
+
+manifests: $(READY) $(TOOLS)/.ready ## judge compose file, image, Kubernetes and systemd
+	MANIFEST_TOOLS=$(CURDIR)/$(TOOLS)/bin $(BIN)/python -m pytest -n 2 -m manifests
 
 lint: $(READY) ## formatting and lint
 	$(BIN)/ruff format --check .
@@ -44,4 +53,4 @@ lock: $(READY) ## pin all dependencies anew, with hashes
 	  --no-annotate --no-header --extra fused --extra otel --group dev --python-version 3.11 pyproject.toml -o constraints.txt
 
 clean: ## remove what make made
-	rm -rf $(VENV) $(DATA) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(TOOLS) $(DATA) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -31,3 +31,17 @@ def read_config(path: Path, *, must_exist: bool = False) -> dict[str, Any]:
         if isinstance(error, FileNotFoundError) and not must_exist:
             return {}
         raise SettingsError((f"{path}: {error}",)) from error
+
+
+def settings_of_file(
+    environment: Mapping[str, str], folder: Path
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Read the settings of the file, and where each was given, for messages.
+
+    Raises:
+        SettingsError: it can't be read.
+    """
+    path = config_file(environment, folder)
+    values = read_config(path, must_exist=bool(environment.get(CONFIG_VARIABLE)))
+    values.pop(SCHEDULES_TABLE, None)  # no settings: a scheduler reads them
+    return values, {name: f"{name} in {path}" for name in values}

@@ -10,18 +10,21 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
+from amqp.exceptions import NotFound
 from celery import Celery
-from kombu import Queue
-from kombu.exceptions import KombuError, OperationalError
+from kombu import Connection, Queue
+from kombu.exceptions import ChannelError, KombuError, OperationalError
 from kombu.transport import TRANSPORT_ALIASES
 
 from contract.errors import UnreachableError, UsageError
 from contract.lane import Lane
 from contract.names import BULK_QUEUE, INGEST_TASK, QUEUES
+from contract.sentinel import SCHEME, Sentinels, is_sentinel
 from contract.settings import Settings, address
 
-REDIS_SCHEMES = frozenset({"redis", "rediss", "unix"})
+REDIS_SCHEMES = frozenset({"redis", "rediss", "unix", SCHEME})
 TRANSPORT = "contract.transport.transport:Transport"
+SENTINEL_TRANSPORT = "contract.transport.sentinel:SentinelTransport"
 AMQP = "contract.transport.connection:Amqp"
 SOCKET_TRANSPORT = "headrace"
 """Another name of it: kombu takes the transport of a unix socket from the URL alone."""
@@ -46,9 +49,9 @@ def make_app(settings: Settings) -> Celery:
     app = Celery(
         "headrace", broker=broker_url(url.get_secret_value()), amqp=AMQP, set_as_current=False
     )
-    on_redis = urlsplit(url.get_secret_value()).scheme in REDIS_SCHEMES
+    on_redis = is_on_redis(settings)
     app.conf.update(
-        task_queues=[Queue(name) for name in QUEUES],
+        task_queues=queues(QUEUES, on_redis=on_redis),
         task_default_queue=BULK_QUEUE,
         task_ignore_result=True,
         task_acks_late=False,  # the ledger's lease takes over when a task starts
@@ -63,10 +66,26 @@ def make_app(settings: Settings) -> Celery:
         broker_connection_timeout=settings.connect_timeout_seconds,
         broker_transport_options=_redis_options(settings) if on_redis else {},
     )
-    if on_redis:
+    if is_sentinel(url.get_secret_value()):
+        sentinels = Sentinels.of(url.get_secret_value())
+        app.conf.broker_transport = SENTINEL_TRANSPORT
+        app.conf.broker_transport_options["master_name"] = sentinels.master
+    elif on_redis:
         app.conf.broker_transport = TRANSPORT
         TRANSPORT_ALIASES[SOCKET_TRANSPORT] = TRANSPORT
     return app
+
+
+def queues(names: Iterable[str], *, on_redis: bool) -> list[Queue]:
+    """Declare queues; on RabbitMQ ones that outlive the loss of a node."""
+    arguments = None if on_redis else {"x-queue-type": "quorum"}
+    return [Queue(name, queue_arguments=arguments) for name in names]
+
+
+def is_on_redis(settings: Settings) -> bool:
+    """Tell whether the broker is a Redis: the ledger's, or one of its own."""
+    url = settings.effective_broker_url
+    return url is not None and urlsplit(url.get_secret_value()).scheme in REDIS_SCHEMES
 
 
 def _redis_options(settings: Settings) -> dict[str, Any]:
@@ -93,6 +112,8 @@ def _redis_options(settings: Settings) -> dict[str, Any]:
 
 def broker_url(url: str) -> str:
     """Spell a Redis URL as kombu wants it; others stay as they are."""
+    if is_sentinel(url):
+        return Sentinels.of(url).broker_url
     parts = urlsplit(url)
     if parts.scheme != "unix":
         return url
@@ -160,8 +181,8 @@ def messages_by_lane(app: Celery) -> Mapping[Lane, int]:
         UnreachableError: the broker can't be reached.
     """
     with _translated(app), app.connection_for_read() as connection:
+        held = {lane: _count(connection, lane.queue) for lane in Lane}
         channel = connection.default_channel
-        held = {lane: _count(channel, lane.queue) for lane in Lane}
         if hasattr(channel, "unacked_key"):
             for message in channel.client.hvals(channel.unacked_key):
                 found = _ROUTING_KEY.search(message)
@@ -178,7 +199,7 @@ def messages_in(app: Celery, queue: str) -> int:
         UnreachableError: the broker can't be reached.
     """
     with _translated(app), app.connection_for_read() as connection:
-        return _count(connection.default_channel, queue)
+        return _count(connection, queue)
 
 
 def ready_messages(app: Celery) -> Mapping[Lane, int]:
@@ -188,11 +209,14 @@ def ready_messages(app: Celery) -> Mapping[Lane, int]:
         UnreachableError: the broker can't be reached.
     """
     with _translated(app), app.connection_for_read() as connection:
-        channel, asked = connection.default_channel, app.amqp.queues.consume_from
-        return {lane: _count(channel, lane.queue) if lane.queue in asked else 0 for lane in Lane}
+        asked = app.amqp.queues.consume_from
+        return {lane: _count(connection, lane.queue) if lane.queue in asked else 0 for lane in Lane}
 
 
-def _count(channel: Any, queue: str) -> int:
-    # Not passive: before the first message there is no queue, and that is no error.
-    declared = channel.queue_declare(queue=queue, durable=True, auto_delete=False)
-    return int(declared.message_count)
+def _count(connection: Connection, queue: str) -> int:
+    # Not declared: that would take knowing of what kind it is.
+    with connection.channel() as channel:  # which RabbitMQ closes where there is no such queue
+        try:
+            return int(channel.queue_declare(queue=queue, passive=True).message_count)
+        except (ChannelError, NotFound):  # of virtual transports, and of RabbitMQ
+            return 0  # before its first message

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr
 
 from contract.names import is_collection_name
+from contract.sentinel import Sentinels, is_sentinel
 
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -29,12 +30,17 @@ def _scheme(url: str) -> str:
 
 
 def _redis_url(url: SecretStr) -> SecretStr:
+    if is_sentinel(url.get_secret_value()):
+        Sentinels.of(url.get_secret_value())
+        return url
     if _scheme(url.get_secret_value()) not in {"redis", "rediss", "unix"}:
-        raise ValueError("must begin with redis://, rediss:// or unix://")
+        raise ValueError("must begin with redis://, rediss://, unix:// or sentinel://")
     return url
 
 
 def _cache_url(url: SecretStr) -> SecretStr:
+    if is_sentinel(url.get_secret_value()):
+        raise ValueError("a cache needs no Sentinels: what is lost is embedded again")
     if _scheme(url.get_secret_value()) != "file":
         return _redis_url(url)
     parts = urlsplit(url.get_secret_value())
@@ -45,6 +51,8 @@ def _cache_url(url: SecretStr) -> SecretStr:
 
 
 def _broker_url(url: SecretStr) -> SecretStr:
+    if is_sentinel(url.get_secret_value()):
+        return _redis_url(url)
     if not _scheme(url.get_secret_value()):
         raise ValueError("must be a URL, as amqp://host or redis://host")
     return url

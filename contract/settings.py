@@ -19,9 +19,10 @@ from pydantic import (
     model_validator,
 )
 
-from contract.config_file import CONFIG_VARIABLE, SCHEDULES_TABLE, config_file, read_config
+from contract.config_file import CONFIG_VARIABLE, settings_of_file
 from contract.errors import SettingsError
 from contract.observing_settings import ObservingSettings
+from contract.secret_files import with_files
 from contract.setting_kinds import (
     BrokerUrl,
     CacheUrl,
@@ -31,6 +32,7 @@ from contract.setting_kinds import (
     RedisUrl,
     Seconds,
 )
+from contract.setting_problems import problem_of
 
 ENVIRONMENT_PREFIX = "HEADRACE_"
 PARENT_VARIABLE = "HEADRACE_PARENT_PID"
@@ -236,6 +238,14 @@ class Settings(ObservingSettings):
         return variables
 
 
+SECRETS = tuple(
+    ENVIRONMENT_PREFIX + name.upper()
+    for name, field in Settings.model_fields.items()
+    if SecretStr.__name__ in str(field.annotation)  # within unions, and with what it is checked by
+)
+"""The variables that may come by file, as ``<name>_FILE``."""
+
+
 def load_settings(
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
@@ -248,11 +258,14 @@ def load_settings(
         folder: where ``headrace.toml`` may lie; the working folder when None.
         overrides: from the command line; None means not given.
 
+    A secret may come by file: HEADRACE_REDIS_URL_FILE names it.
+
     Raises:
         SettingsError: names every wrong setting, without secret values.
     """
-    variables = os.environ if environment is None else environment
-    values, origins = _from_file(variables, folder or Path.cwd())
+    given = os.environ if environment is None else environment
+    variables, problems = with_files(given, SECRETS)
+    values, origins = settings_of_file(variables, folder or Path.cwd())
     for variable, text in variables.items():
         if variable.startswith(ENVIRONMENT_PREFIX) and variable not in NOT_SETTINGS:
             name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
@@ -265,25 +278,12 @@ def load_settings(
     if "embedding_api_key" not in values and variables.get("OPENAI_API_KEY"):
         values["embedding_api_key"] = variables["OPENAI_API_KEY"]
     try:
-        return Settings.model_validate(values)
+        settings = Settings.model_validate(values)
     except ValidationError as error:
-        raise SettingsError(tuple(_problem(item, origins) for item in error.errors())) from None
-
-
-def _from_file(variables: Mapping[str, str], folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    path = config_file(variables, folder)
-    values = read_config(path, must_exist=bool(variables.get(CONFIG_VARIABLE)))
-    values.pop(SCHEDULES_TABLE, None)  # no settings: a scheduler reads them
-    return values, {name: f"{name} in {path}" for name in values}
-
-
-def _problem(item: Any, origins: Mapping[str, str]) -> str:
-    """Say where a wrong setting was given and what is wrong, without its value."""
-    name = str(item["loc"][0]) if item["loc"] else ""
-    what = str(item["msg"]).removeprefix("Value error, ")
-    if item["type"] == "extra_forbidden":
-        what = "there is no such setting"
-    return f"{origins.get(name, name)}: {what}" if name else what
+        problems += [problem_of(item, origins) for item in error.errors()]
+    if problems:
+        raise SettingsError(tuple(problems))
+    return settings
 
 
 def address(url: str | SecretStr) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from redis import exceptions
 from redis.asyncio import Redis
@@ -11,6 +12,8 @@ from redis.backoff import ExponentialWithJitterBackoff
 
 from contract.errors import TimedOutError, TransientError, UnreachableError, UsageError
 from contract.ledger.patience import Client, Patience
+from contract.ledger.sentinel_client import client_behind
+from contract.sentinel import Sentinels, is_sentinel
 from contract.settings import Settings, address
 
 RETRIES = 3
@@ -48,14 +51,17 @@ def connect(
         if patience_seconds is None
         else Patience(patience_seconds, on_trouble)
     )
-    client: Redis = Client.from_url(
-        settings.redis_url.get_secret_value(),
-        socket_timeout=settings.redis_timeout_seconds,
-        socket_connect_timeout=settings.connect_timeout_seconds,
-        health_check_interval=30,
-        retry=retry,
-        retry_on_error=[exceptions.ConnectionError, exceptions.TimeoutError],
-    )
+    url = settings.redis_url.get_secret_value()
+    options: dict[str, Any] = {
+        "socket_timeout": settings.redis_timeout_seconds,
+        "socket_connect_timeout": settings.connect_timeout_seconds,
+        "health_check_interval": 30,
+        "retry": retry,
+        "retry_on_error": [exceptions.ConnectionError, exceptions.TimeoutError],
+    }
+    if is_sentinel(url):
+        return client_behind(Sentinels.of(url), **options)
+    client: Redis = Client.from_url(url, **options)
     return client
 
 

@@ -8,11 +8,10 @@ import sys
 from typing import Any
 
 from celery import signals
-from kombu import Queue
 
 from contract.errors import UsageError
 from contract.logs import configure_logs
-from contract.queue import make_app
+from contract.queue import is_on_redis, make_app, queues
 from contract.settings import load_settings
 from headrace.schedules.names import RUN_QUEUE, RUN_TASK
 from headrace.schedules.process import ProducerProcess
@@ -29,7 +28,7 @@ except UsageError as error:
 app.conf.update(
     worker_pool="threads",
     worker_concurrency=settings.run_slots,
-    task_queues=[Queue(RUN_QUEUE)],
+    task_queues=queues([RUN_QUEUE], on_redis=is_on_redis(settings)),
     task_default_queue=RUN_QUEUE,
 )
 process = ProducerProcess(settings)

@@ -19,6 +19,7 @@ from redbeat import RedBeatSchedulerEntry
 from redbeat.schedulers import RedBeatScheduler, ensure_conf, get_redis
 
 from contract.queue import make_app
+from contract.sentinel import Sentinels, is_sentinel
 from contract.settings import Settings
 from headrace.schedules import names
 from headrace.schedules.timetable import Timetable
@@ -163,12 +164,25 @@ def timer_app(settings: Settings) -> Celery:
     """
     app = make_app(settings)
     assert settings.redis_url is not None  # noqa: S101 - a broker alone was refused before
+    options: dict[str, Any] = {
+        "socket_timeout": settings.redis_timeout_seconds,
+        "socket_connect_timeout": settings.connect_timeout_seconds,
+    }
+    url = settings.redis_url.get_secret_value()
+    if is_sentinel(url):
+        sentinels = Sentinels.of(url)
+        url = "redis-sentinel://"
+        options |= {
+            "sentinels": list(sentinels.addresses),
+            "sentinel_kwargs": dict(options),
+            "service_name": sentinels.master,
+            "db": sentinels.database,
+            "username": sentinels.username,
+            "password": sentinels.password,
+        }
     app.conf.update(
-        redbeat_redis_url=settings.redis_url.get_secret_value(),
-        redbeat_redis_options={
-            "socket_timeout": settings.redis_timeout_seconds,
-            "socket_connect_timeout": settings.connect_timeout_seconds,
-        },
+        redbeat_redis_url=url,
+        redbeat_redis_options=options,
         redbeat_key_prefix=names.TIMER_PREFIX,
         redbeat_lock_timeout=LOCK_SECONDS,
         beat_schedule={},

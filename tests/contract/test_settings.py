@@ -12,6 +12,7 @@ from pydantic import SecretStr, ValidationError
 
 from contract.config_file import CONFIG_FILE, CONFIG_VARIABLE
 from contract.errors import SettingsError
+from contract.settings import SECRETS as BY_FILE
 from contract.settings import Settings, address, load_settings
 
 SECRET = "sesame-4711"  # noqa: S105 - no real one
@@ -204,3 +205,36 @@ def test_settings_do_not_change(tmp_path: Path) -> None:
 def test_address(url: str, shown: str) -> None:
     """An address has neither user nor password."""
     assert address(url) == address(SecretStr(url)) == shown
+
+
+def test_secrets_may_come_by_file(tmp_path: Path) -> None:
+    """As Docker, Kubernetes and systemd hand them over; the line's end is not part of it."""
+    secret = tmp_path / "redis"
+    secret.write_text("redis://:grist@mill:6379/0\n")
+    settings = load_settings({"HEADRACE_REDIS_URL_FILE": str(secret)}, tmp_path)
+    assert settings.redis_url is not None
+    assert settings.redis_url.get_secret_value() == "redis://:grist@mill:6379/0"
+    assert {f"HEADRACE_{name.upper()}" for name in SECRETS} <= set(BY_FILE)
+
+
+@pytest.mark.parametrize(
+    ("content", "more", "said"),
+    [
+        (None, {}, "No such file"),
+        (b"", {}, "is empty"),
+        (b"\xff\xfe", {}, "is no text"),
+        (b"x" * 100_000, {}, "too large"),
+        (b"redis://a", {"HEADRACE_REDIS_URL": "redis://b"}, "both set"),
+        (b"http://:s3cret@mill", {}, "redis_url|REDIS_URL"),
+    ],
+)
+def test_a_secret_that_can_not_be_had_by_file_is_named(
+    tmp_path: Path, content: bytes | None, more: dict[str, str], said: str
+) -> None:
+    """With the variable and the file, never with what stands in it."""
+    path = tmp_path / "redis"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SettingsError, match=said) as error:
+        load_settings({"HEADRACE_REDIS_URL_FILE": str(path), **more}, tmp_path)
+    assert "s3cret" not in str(error.value)
