@@ -57,7 +57,7 @@ class Sentinels:
         """Make redis-py's Sentinel; nothing is sent yet."""
         asked = {key: value for key, value in connection.items() if key.startswith("socket_")}
         account = {"username": self.username, "password": self.password}
-        return Sentinel(
+        return Sentinel(  # type: ignore[no-untyped-call]
             self.addresses,
             sentinel_kwargs=asked,
             db=self.database,

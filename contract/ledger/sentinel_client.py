@@ -12,13 +12,13 @@ from contract.sentinel import Sentinels
 class SentinelClient(Client):
     """A client that closes its connections to the Sentinels as well."""
 
-    sentinel: Sentinel | None = None
+    asked: Sentinel | None = None
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:  # noqa: FBT001 - redis-py's signature
         """Close all connections."""
         await super().aclose(close_connection_pool)
-        if self.sentinel is not None:
-            for one in self.sentinel.sentinels:
+        if self.asked is not None:
+            for one in self.asked.sentinels:
                 await one.aclose()
 
 
@@ -31,5 +31,5 @@ def client_behind(sentinels: Sentinels, **options: Any) -> Redis:
     """
     sentinel = sentinels.asyncio_sentinel(**options)
     client: SentinelClient = sentinel.master_for(sentinels.master, redis_class=SentinelClient)
-    client.sentinel = sentinel
+    client.asked = sentinel
     return client
