@@ -207,7 +207,7 @@ class Settings(BaseModel):
         20.0, description="after SIGTERM, before unfinished batches are given back"
     )
     metrics_host: str = Field("127.0.0.1", description="address that serves /metrics")
-    metrics_port: Port = Field(0, description="port of the first worker; 0: not served")
+    metrics_port: Port = Field(0, description="port of /metrics, or the first of several; 0: none")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
