@@ -53,6 +53,7 @@ class Watch:
         payload = await self.rig.shop.redis.hget(
             self.rig.shop.ledger.keys.batch(batch_id), "payload"
         )
+        assert isinstance(payload, bytes)
         return decode(payload)
 
     async def written(self, **documents: str) -> Batch:
