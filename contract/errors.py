@@ -61,13 +61,17 @@ class TransientError(HeadraceError):
 
     Attributes:
         retry_after_seconds: how long the other side asked to wait, or None.
+        status: of the HTTP answer; 0 where there was none.
     """
 
-    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
+    def __init__(
+        self, message: str, retry_after_seconds: float | None = None, status: int = 0
+    ) -> None:
         """Keep what the other side said about when to come back."""
-        super().__init__(message, retry_after_seconds)
+        super().__init__(message, retry_after_seconds, status)
         self.message = message
         self.retry_after_seconds = retry_after_seconds
+        self.status = status
 
     def __str__(self) -> str:
         """Give the message alone."""

@@ -11,7 +11,7 @@ class ObservingSettings(BaseModel):
     """How a process shows what it does."""
 
     metrics_host: str = Field("127.0.0.1", description="address that serves /metrics")
-    metrics_port: Port = Field(0, description="port of the first worker; 0: not served")
+    metrics_port: Port = Field(0, description="port of /metrics, or the first of several; 0: none")
     log_format: Literal["console", "json"] = Field(
         "console", description="of workers, producers and schedulers: for people, or for machines"
     )

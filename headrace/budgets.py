@@ -4,8 +4,8 @@ import math
 import time
 from collections.abc import Callable
 
+from contract.prices import price_of, require_price, tokens_for
 from contract.settings import Settings
-from headrace.prices import price_of, require_price, tokens_for
 from headrace.tokens import counter_of
 from producers.spending import Budget, Budgets
 

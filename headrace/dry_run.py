@@ -13,10 +13,10 @@ from contract.ids import document_id
 from contract.ledger.connection import check, connect, translated
 from contract.ledger.promises import Promises
 from contract.ledger.records import Gone, Outcome
+from contract.prices import cost_usd, price_of
 from contract.settings import Settings
 from headrace.forecast import Forecast, Named
 from headrace.namesakes import refuse_namesakes
-from headrace.prices import cost_usd, price_of
 from headrace.summary import left_of
 from headrace.tokens import counter_of
 from producers.deleting import Deletions, Guard, losses

@@ -19,12 +19,12 @@ from contract.ledger.ledger import Ledger
 from contract.ledger.promises import Promises
 from contract.ledger.records import DeadLetter
 from contract.ledger.sweeper import keep_sweeping
+from contract.prices import price_of
 from contract.queue import make_app
 from contract.tasks import end
 from headrace.budgets import budgets_of
 from headrace.checks import flush_collection, prepare_collection
 from headrace.namesakes import refuse_namesakes
-from headrace.prices import price_of
 from headrace.progress import Progress
 from headrace.recutting import notices
 from headrace.session import Session, require_servers

@@ -123,7 +123,7 @@ def start_workers(session: Session, count: int, on_exit: OnExit) -> Children:
     settings = session.settings
 
     def command(number: int) -> list[str]:
-        port = settings.metrics_port and settings.metrics_port + number
+        port = port_of(settings, number)
         return ["env", f"HEADRACE_METRICS_PORT={port}", *WORKER_COMMAND]
 
     return Children(
@@ -131,11 +131,26 @@ def start_workers(session: Session, count: int, on_exit: OnExit) -> Children:
     )
 
 
+def port_of(settings: Settings, place: int) -> int:
+    """Give the port of ``/metrics`` of one of the processes of this machine; 0 for none.
+
+    Args:
+        settings: name the first port.
+        place: of workers from 0; then the producer worker, then the scheduler.
+    """
+    return settings.metrics_port and settings.metrics_port + place
+
+
 def start_producer(session: Session, on_exit: OnExit) -> Children:
-    """Prepare a producer worker that ends with this process; enter the result to start it."""
+    """Prepare a producer worker that ends with this process; enter the result to start it.
+
+    Its port of ``/metrics`` is the next after those of the workers.
+    """
+    settings = session.settings
+    port = port_of(settings, settings.workers)
     return Children(
         lambda _: PRODUCER_COMMAND,
-        worker_environment(session.settings),
+        worker_environment(settings.model_copy(update={"metrics_port": port})),
         1,
         session.data_folder / "logs",
         on_exit,

@@ -16,7 +16,7 @@ from contract.ledger.letters import Letters
 from contract.ledger.records import Totals
 from contract.ledger.usage import Usage, day_of
 from contract.presence import PRODUCERS_KEY, Trouble, present_workers, troubles_of
-from headrace.prices import cost_usd
+from contract.prices import cost_usd
 from headrace.schedules.book import Book
 
 LOOKED_AT_JOBS = 200

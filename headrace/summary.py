@@ -7,7 +7,7 @@ from typing import Any
 
 from contract.ledger.jobs import Job
 from contract.ledger.records import DeadLetter
-from headrace.prices import cost_usd
+from contract.prices import cost_usd
 from headrace.savings import savings_text
 from producers.tally import Tally
 

@@ -22,13 +22,15 @@ from worker.canaries import make_breakers
 from worker.embedding.budget import Budget
 from worker.embedding.build import make_embedder
 from worker.embedding.cached import with_cache
+from worker.embedding.embedder import Embedder
+from worker.embedding.metered import MeteredEmbedder
 from worker.embedding.rate_headers import advertised
 from worker.eraser import Erasers
 from worker.halts import keep_heeding
-from worker.held import keep_looking
 from worker.ingest import Ingester, Limits
 from worker.janitor import Janitor
 from worker.metrics import Metrics
+from worker.probe import Probe
 from worker.retrier import Retrier
 from worker.retry import RetryPolicy
 from worker.sharing import account, budget_rates, shared_embedder, shared_stores
@@ -94,17 +96,16 @@ async def compose(
     """
     redis = connect_redis(settings, patience_seconds=settings.outage_patience_seconds)
     clients.push_async_callback(redis.aclose)
-    budget = Budget(redis, account(settings), budget_rates(settings))
-    model = make_embedder(
-        settings,
-        lambda headers: budget.learn(advertised(headers)),
-        cuts=settings.overlong_chunks == "cut",
-    )
+    model, embedder = _embedders(settings, redis, metrics)
     clients.push_async_callback(model.aclose)
-    embedder = shared_embedder(settings, model, budget, metrics.requests)
-    stores = Stores(settings, redis, model)
+    stores = Stores(settings, redis, model, metrics.store.observe)
     clients.push_async_callback(stores.close)
-    erasers = Erasers(settings)
+    store_of = shared_stores(settings, stores, metrics.requests).get
+    probe = None
+    if settings.metrics_port:  # else nobody reads what it finds out
+        probe = Probe(store_of, metrics.freshness.looked)
+        clients.push_async_callback(probe.aclose)
+    erasers = Erasers(settings, metrics.store.observe)
     clients.push_async_callback(erasers.close)
     troubles = Troubles(metrics)
     breakers = make_breakers(settings, model, stores, troubles.note)
@@ -113,24 +114,40 @@ async def compose(
     ingester = Ingester(
         worker_id=identity,
         ledger_of=_ledgers(settings, redis),
-        store_of=shared_stores(settings, stores, metrics.requests).get,
+        store_of=store_of,
         # The breakers' canaries go past the cache: they ask whether the endpoint is there.
         embedder=await with_cache(settings, embedder, clients),
         retrier=Retrier(RetryPolicy(), breakers),
         limits=Limits(settings.lease_seconds, settings.batch_timeout_seconds),
         solitude=Solitude(),
         app_announce=_announcer(app),
+        probe=probe,
     )
     janitor = Janitor(redis, erasers.get, settings.quarantine_seconds)
     background = {
         "sweeper": keep_sweeping(redis, app, settings),
         "janitor": janitor.keep_clearing(settings),
         "halts": keep_heeding(redis, ingester, settings),
-        "held": keep_looking(redis, settings, metrics.show_held),
         "presence": keep_present(redis, identity, settings, troubles.current),
     }
     tasks = [asyncio.create_task(work, name=name) for name, work in background.items()]
     return Composition(ingester, troubles, tasks)
+
+
+def _embedders(settings: Settings, redis: Redis, metrics: Metrics) -> tuple[Embedder, Embedder]:
+    """Give the model, and the way to it that batches share; who closes the one closes both."""
+    counts = metrics.embedding
+    budget = Budget(redis, account(settings), budget_rates(settings), counts.throttled.inc)
+    counts.watch(lambda: budget.rates)
+    model = MeteredEmbedder(
+        make_embedder(
+            settings,
+            lambda headers: budget.learn(advertised(headers)),
+            cuts=settings.overlong_chunks == "cut",
+        ),
+        counts.requested,
+    )
+    return model, shared_embedder(settings, model, budget, metrics.requests)
 
 
 def _ledgers(settings: Settings, redis: Redis) -> Callable[[str], Ledger]:

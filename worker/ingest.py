@@ -36,6 +36,7 @@ from worker.embedding.embedder import Embedder
 from worker.isolation import halves
 from worker.lease import Lease
 from worker.outcome import HALTED, Ingested, Outcome, Stopwatch
+from worker.probe import Probe
 from worker.retrier import Retrier
 from worker.solitude import Solitude
 from worker.store import Store
@@ -81,6 +82,7 @@ class Ingester:
         limits: Limits,
         solitude: Solitude,
         app_announce: Callable[[str, Sequence[str], Lane], Awaitable[None]],
+        probe: Probe | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         """Be handed everything that reaches outside; the caller closes it.
@@ -94,6 +96,7 @@ class Ingester:
             limits: leases and time-outs.
             solitude: of this process.
             app_announce: (collection, batch ids, lane) -> tells the workers of batches.
+            probe: looks whether what was written is seen; None: nobody looks.
             now: a clock that does not jump.
         """
         self.worker_id = worker_id
@@ -103,6 +106,7 @@ class Ingester:
         self._limits = limits
         self._solitude = solitude
         self._announce = app_announce
+        self._probe = probe
         self._now = now
         self._numbers = itertools.count()
         self._flights: dict[str, _Flight] = {}  # by owner
@@ -150,11 +154,14 @@ class Ingester:
                 batch = decode(claim.payload)
             except BatchDecodeError as error:
                 return await self._give_up_reading(ledger, claim, error)
-            watch = Stopwatch(self._now)
+            watch = Stopwatch(self._now, claim.age_ms)
             timeout_seconds = self._limits.batch_timeout_seconds
             calls = Calls(self._retrier, watch, timeout_seconds, claim.attempts)
             lease = Lease(ledger, batch_id, owner, self._limits.lease_seconds, begun, self._now)
-            return await self._fly(Work(self._tools, calls, ledger, claim, batch, lease))
+            ingested = await self._fly(Work(self._tools, calls, ledger, claim, batch, lease))
+            if self._probe is not None:
+                self._probe.offer(ledger, batch, ingested)
+            return ingested
 
     async def _fly(self, work: Work) -> Ingested:
         """Work in a task of its own, which ``cancel`` can end without ending the caller's."""

@@ -13,12 +13,13 @@ from typing import Any
 
 from celery import Celery
 from celery.worker import state as celery_state
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry
 
 from contract.errors import TransientError
 from contract.lane import Lane
 from contract.ledger.connection import translated
 from contract.presence import Trouble
+from contract.process_metrics import show_process
 from contract.settings import Settings
 from contract.side_door import SideDoor, standard_routes
 from contract.tasks import AGAIN_SECONDS, end
@@ -64,8 +65,9 @@ class WorkerProcess:
             Lane.BULK: Slots(settings.worker_concurrency),
         }
         self.metrics = Metrics(CollectorRegistry())
-        for collector in (GCCollector, PlatformCollector, ProcessCollector):
-            collector(registry=self.metrics.registry)
+        show_process(self.metrics.registry)
+        self.metrics.watch_slots(self.slots)
+        self.metrics.embedding.describe(settings)
         self._loop: LoopThread | None = None
         self._side_door: SideDoor | None = None
         self._clients = contextlib.AsyncExitStack()
@@ -82,9 +84,7 @@ class WorkerProcess:
         """
         quiet_libraries()
         self._end_tracing = start_tracing(self.settings, "worker")
-        self._loop = LoopThread()
-        self.metrics.slots.set(sum(slots.number for slots in self.slots.values()))
-        self.metrics.watch_loop(lambda: self._loop.lag_seconds if self._loop else 0.0)
+        self._loop = LoopThread(self.metrics.loop_lag.observe)
         if self.settings.metrics_port:
             self._side_door = SideDoor(
                 self.settings.metrics_host,

@@ -3,14 +3,14 @@
 import asyncio
 import contextlib
 import threading
-import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from contract.heartbeat import Heartbeat
+
 T = TypeVar("T")
 
-BEAT_SECONDS = 0.5
 THREADS = 64
 """For calls that block. Python's own number, 6 on two cores, is soon used up by calls that hang,
 and then a canary waits for a thread and not for its server."""
@@ -19,14 +19,13 @@ and then a canary waits for a thread and not for its server."""
 class LoopThread:
     """An event loop that runs until it is stopped.
 
-    Attributes:
-        lag_seconds: how late the loop's last beat was.
+    Args:
+        observe_lag: told how late the loop is, twice a second, from its thread or another.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, observe_lag: Callable[[float], None] | None = None) -> None:
         """Start the thread."""
-        self.lag_seconds = 0.0
-        self._beaten = time.monotonic()
+        self._heartbeat = Heartbeat(observe_lag)
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(
             ThreadPoolExecutor(THREADS, thread_name_prefix="headrace-call")
@@ -65,7 +64,7 @@ class LoopThread:
     @property
     def silent_seconds(self) -> float:
         """How long ago the loop last showed a sign of life."""
-        return max(0.0, time.monotonic() - self._beaten - BEAT_SECONDS)
+        return self._heartbeat.silent_seconds
 
     def stop(self) -> None:
         """End the loop and its thread."""
@@ -81,16 +80,9 @@ class LoopThread:
         finally:
             self._tasks.discard(task)
 
-    async def _beat(self) -> None:
-        while True:
-            begun = time.monotonic()
-            await asyncio.sleep(BEAT_SECONDS)
-            self._beaten = time.monotonic()
-            self.lag_seconds = max(0.0, self._beaten - begun - BEAT_SECONDS)
-
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        beat = self._loop.create_task(self._beat())
+        beat = self._loop.create_task(self._heartbeat.keep_beating())
         self._loop.run_forever()
         beat.cancel()
         left = [task for task in asyncio.all_tasks(self._loop) if not task.done()]

@@ -4,14 +4,20 @@ Labels come from closed sets and every series is there from the start, at 0: a p
 never empty, and the first event is never missed by ``increase()``.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from contract.lane import Lane
+from contract.process_metrics import loop_lag, show_build
 from worker.breaker import Dependency
-from worker.held import Held
+from worker.embedding_metrics import EmbeddingMetrics
+from worker.freshness_metrics import Freshness
 from worker.outcome import HALTED, Ingested, Outcome, Stage
 from worker.request_metrics import Requests
+from worker.slots import Slots
+from worker.store_metrics import StoreMetrics
 
 STAGE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 ERROR_REASONS = (
@@ -37,9 +43,6 @@ class Metrics:
 
         def counter(name: str, says: str, *labels: str) -> Counter:
             return Counter(f"headrace_{name}_total", says, labels, registry=registry)
-
-        def gauge(name: str, says: str, *labels: str) -> Gauge:
-            return Gauge(f"headrace_{name}", says, labels, registry=registry)
 
         self.documents = counter("documents", "Documents that became searchable.")
         self.chunks = counter("chunks", "Chunks written.")
@@ -68,24 +71,33 @@ class Metrics:
             "errors", "Attempts that failed, by stage and reason.", "stage", "reason"
         )
         self.dead = counter("dead_parts", "Shares of documents that became dead letters.", "reason")
-        self.in_flight = gauge("batches_in_flight", "Batches being worked on.")
-        self.slots = gauge("worker_slots", "Batches this process may work on.")
-        self.loop_lag = gauge("event_loop_lag_seconds", "Lateness of the loop's beat.")
-        self.breaker_open = gauge(
-            "breaker_open",
+        self.in_flight = Gauge(
+            "headrace_batches_in_flight", "Batches being worked on.", registry=registry
+        )
+        self.slots = Gauge(
+            "headrace_worker_slots",
+            "Places for batches in this process: those that are taken, and all.",
+            ["lane", "state"],
+            registry=registry,
+        )
+        self.breaker_open = Gauge(
+            "headrace_breaker_open",
             "Whether a server is away, so that nothing is claimed (1) or not (0).",
-            "dependency",
+            ["dependency"],
+            registry=registry,
         )
-        self.sources_held = gauge(
-            "sources_held", "Sources whose newest job stopped at a budget; alike on all workers."
-        )
-        self.tokens_today = gauge(
-            "tokens_today", "Tokens embedded since midnight (UTC); alike on all workers."
-        )
+        show_build(registry)
+        self.loop_lag = loop_lag(registry)
         self.requests = Requests(registry)
+        self.store = StoreMetrics(registry)
+        self.embedding = EmbeddingMetrics(registry)
+        self.freshness = Freshness(registry)
         self._declare_series()
 
     def _declare_series(self) -> None:
+        for lane in Lane:
+            for state in ("busy", "total"):
+                self.slots.labels(lane.value, state)
         for dependency in Dependency:
             self.breaker_open.labels(dependency.value)
         for outcome in (*Outcome, HALTED):
@@ -97,27 +109,26 @@ class Metrics:
             for reason in ERROR_REASONS:
                 self.errors.labels(stage.value, reason)
 
-    def watch_loop(self, lag_seconds: Callable[[], float]) -> None:
-        """Read the event loop's lag at every scrape."""
-        self.loop_lag.set_function(lag_seconds)
+    def watch_slots(self, slots: Mapping[Lane, Slots]) -> None:
+        """Read at every scrape how many places are taken."""
+        for lane, places in slots.items():
+            self.slots.labels(lane.value, "total").set(places.number)
+            self.slots.labels(lane.value, "busy").set_function(partial(_taken, places))
 
     def breaker_changed(self, dependency: Dependency, is_open: bool, _: str) -> None:  # noqa: FBT001 - Breaker's interface
         """Show that a breaker has opened or closed; what it is to be told as ``on_change``."""
         self.breaker_open.labels(dependency.value).set(is_open)
 
-    def show_held(self, held: Held) -> None:
-        """Show what budgets have stopped."""
-        self.sources_held.set(held.sources)
-        self.tokens_today.set(held.tokens_today)
-
     def observe(self, ingested: Ingested) -> None:
         """Count what happened to one batch."""
         halted = ingested.outcome is Outcome.DROPPED and ingested.reason == HALTED
         self.batches.labels(HALTED if halted else ingested.outcome.value).inc()
+        self.freshness.observe(ingested)
         if ingested.outcome is Outcome.DROPPED and not halted:
             return
         self.isolated.inc(ingested.isolated)
         self.documents.inc(ingested.documents)
+        self.embedding.observe(ingested)
         self.tokens.inc(ingested.tokens)
         self.cache_hits.inc(ingested.cache_hits)
         self.cache_misses.inc(ingested.cache_misses)
@@ -132,6 +143,10 @@ class Metrics:
             self.errors.labels(stage.value, _closed(reason)).inc(count)
         for reason in ingested.dead:
             self.dead.labels(_closed(reason)).inc()
+
+
+def _taken(places: Slots) -> int:
+    return places.taken
 
 
 def _closed(reason: str) -> str:

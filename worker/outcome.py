@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from opentelemetry.trace import get_current_span
 
+from contract.lane import Lane
 from contract.tracing import span
 
 HALTED = "halted"
@@ -62,16 +63,33 @@ class Ingested:
     text_bytes: int = 0
     seconds: Mapping[Stage, float] = field(default_factory=dict)
     retries: Mapping[tuple[Stage, str], int] = field(default_factory=dict)
+    throttled_seconds: float = 0.0
+    """Waits that the embedding endpoint asked for."""
+    lane: Lane | None = None
+    """None of what was not claimed."""
+    waited_seconds: float | None = None
+    """For which it could have been claimed, where that is known."""
+    age_seconds: float | None = None
+    """From its publication until it was struck off; None where it was not, or that is not known."""
 
 
 class Stopwatch:
-    """Adds up the time of each stage, and counts its retries."""
+    """Adds up the time of each stage, counts its retries, and tells how old the batch is."""
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        """Use a clock that does not jump."""
+    def __init__(
+        self, now: Callable[[], float] = time.monotonic, age_ms: int | None = None
+    ) -> None:
+        """Use a clock that does not jump, for a batch that is so old now."""
         self._now = now
+        self._published = None if age_ms is None else now() - age_ms / 1000
+        self.throttled_seconds = 0.0
         self.seconds: dict[Stage, float] = {}
         self.retries: Counter[tuple[Stage, str]] = Counter()
+
+    @property
+    def age_seconds(self) -> float | None:
+        """How long ago the batch was published; None where that is not known."""
+        return None if self._published is None else self._now() - self._published
 
     @contextlib.contextmanager
     def measured(self, stage: Stage) -> Iterator[None]:

@@ -69,6 +69,8 @@ class Retrier:
             attempt += 1
             delay = self.policy.delay_seconds(failure, attempt, self._draw)
             if delay is not None:
+                if stage is Stage.EMBED and isinstance(failure, ThrottledError):
+                    watch.throttled_seconds += delay
                 await asyncio.sleep(delay)
             elif isinstance(failure, CollectionGoneError | ThrottledError):
                 raise failure  # Milvus answered; the endpoint only wants fewer calls

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -30,6 +31,7 @@ from worker.collections import (
 from worker.columnar.milvus import ColumnarMilvus
 from worker.milvus import GRACE_SECONDS, connection_arguments, translated
 from worker.renewable import Renewable
+from worker.store_metrics import Operation, ignore
 
 IDS_IN_ONE_DELETE = 1_000
 IDS_IN_ONE_READ = 500
@@ -128,7 +130,11 @@ class MilvusStore:
     """One collection, written to by its physical name; one object a process and loop."""
 
     def __init__(
-        self, connection: Renewable[MilvusClient], physical: str, settings: Settings
+        self,
+        connection: Renewable[MilvusClient],
+        physical: str,
+        settings: Settings,
+        observe: Callable[[Operation, float], None] = ignore,
     ) -> None:
         """Open nothing yet; ``close`` it in the event loop in which it was used.
 
@@ -136,7 +142,9 @@ class MilvusStore:
             connection: for deletions and reads; the caller closes it.
             physical: name of a collection that exists, not its alias.
             settings: address and time-outs.
+            observe: told the seconds of each request.
         """
+        self._observe = observe
         self._connection = connection
         self._physical = physical
         self._settings = settings
@@ -177,7 +185,7 @@ class MilvusStore:
         """
         async with self._writer.used() as writer:
             # With a time-out of its own pymilvus would retry until that; retrying is the caller's.
-            with self._watched():
+            with self._watched(Operation.UPSERT):
                 async with asyncio.timeout(self._settings.store_timeout_seconds):
                     await writer.aupsert(
                         ids=[row.chunk_id for row in rows],
@@ -204,7 +212,7 @@ class MilvusStore:
 
     async def _delete(self, **which: Any) -> None:
         async with self._connection.used() as client:
-            with self._watched():
+            with self._watched(Operation.DELETE):
                 await asyncio.to_thread(
                     client.delete,
                     self._physical,
@@ -240,7 +248,7 @@ class MilvusStore:
         for at in range(0, len(ids), IDS_IN_ONE_READ):
             some = list(ids[at : at + IDS_IN_ONE_READ])
             async with self._connection.used() as client:
-                with self._watched():
+                with self._watched(Operation.QUERY):
                     found |= await asyncio.to_thread(self._read, client, some, vectors=vectors)
         return found
 
@@ -256,13 +264,16 @@ class MilvusStore:
         return {str(row[PRIMARY_FIELD]): _stored(row) for row in rows}
 
     @contextlib.contextmanager
-    def _watched(self) -> Iterator[None]:
+    def _watched(self, operation: Operation) -> Iterator[None]:
+        begun = time.monotonic()
         try:
             with translated(self._settings):
                 yield
         except CollectionGoneError:
             self.is_gone = True
             raise
+        finally:
+            self._observe(operation, time.monotonic() - begun)
 
     async def close(self) -> None:
         """Let go of the connections of this event loop, but the one that was handed in."""

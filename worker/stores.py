@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections import defaultdict
+from collections.abc import Callable
 
 from pymilvus import MilvusClient
 from redis.asyncio import Redis
@@ -13,6 +14,7 @@ from worker.collections import ensure_collection, held_model
 from worker.embedding.embedder import Embedder
 from worker.milvus import open_connection, translated
 from worker.store import MilvusStore
+from worker.store_metrics import Operation, ignore
 
 CHECK_SECONDS = 5.0
 """Time-out of each call of a check; a thread is held for as long."""
@@ -23,11 +25,25 @@ CANARY_ID = "0"
 class Stores:
     """Opens each collection once, and anew when it was dropped; makes it if it is not there."""
 
-    def __init__(self, settings: Settings, redis: Redis, embedder: Embedder) -> None:
-        """Open nothing yet; the caller closes Redis and the embedder, after this."""
+    def __init__(
+        self,
+        settings: Settings,
+        redis: Redis,
+        embedder: Embedder,
+        observe: Callable[[Operation, float], None] = ignore,
+    ) -> None:
+        """Open nothing yet; the caller closes Redis and the embedder, after this.
+
+        Args:
+            settings: all of them.
+            redis: takes locks.
+            embedder: tells what collections are made for.
+            observe: told the seconds of each request of the stores.
+        """
         self._settings = settings
         self._redis = redis
         self._embedder = embedder
+        self._observe = observe
         self._connection = open_connection(settings)
         self._stores: dict[str, MilvusStore] = {}
         self._opened = ""
@@ -96,4 +112,4 @@ class Stores:
                 client, self._redis, self._settings, collection, model
             )
         self._opened = physical
-        return MilvusStore(self._connection, physical, self._settings)
+        return MilvusStore(self._connection, physical, self._settings, self._observe)

@@ -92,6 +92,7 @@ class Work:
         self._cached = 0
         self._tokens_saved = 0
         self._committed = 0
+        self._age_seconds: float | None = None
 
     async def run(self) -> Ingested:
         """Bring the batch to its end.
@@ -254,11 +255,13 @@ class Work:
         with self._calls.watch.measured(Stage.COMMIT):
             struck = await self.ledger.finish(self.claim.batch_id, self.batch.job, finish)
         if struck:
+            self._age_seconds = self._calls.watch.age_seconds
             self._committed = sum(verdict is Verdict.COMMIT for verdict in verdicts)
 
     def ended(self, outcome: Outcome, reason: str = "", *, isolated: bool = False) -> Ingested:
         """Say how it went."""
         parts = self.batch.parts if outcome is Outcome.FINISHED else ()
+        waited_ms = self.claim.waited_ms
         return Ingested(
             outcome,
             reason=reason,
@@ -274,6 +277,10 @@ class Work:
             text_bytes=sum(len(chunk.text.encode()) for part in parts for chunk in part.chunks),
             seconds=self._calls.watch.seconds,
             retries=self._calls.watch.retries,
+            throttled_seconds=self._calls.watch.throttled_seconds,
+            lane=self.batch.lane,
+            waited_seconds=None if waited_ms is None else waited_ms / 1000,
+            age_seconds=self._age_seconds,
         )
 
 

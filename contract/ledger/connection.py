@@ -65,6 +65,16 @@ def connect(
     return client
 
 
+async def is_there(redis: Redis, within_seconds: float = 2.0) -> bool:
+    """Tell whether Redis answers soon, however patient its client is."""
+    try:
+        async with asyncio.timeout(within_seconds):
+            await redis.ping()
+    except (exceptions.RedisError, TimeoutError):
+        return False
+    return True
+
+
 @contextmanager
 def translated(settings: Settings) -> Iterator[None]:
     """Turn redis-py's errors into ours, naming the address and never the password."""

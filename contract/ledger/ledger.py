@@ -105,7 +105,7 @@ class Ledger:
         )
         if not rest:
             return Claim(ClaimState(state.decode()), batch_id, owner)
-        payload, attempts, crashes, alone_crashes, first_error = rest
+        payload, attempts, crashes, alone_crashes, first_error, age_ms, waited_ms = rest
         return Claim(
             ClaimState.CLAIMED,
             batch_id,
@@ -115,6 +115,8 @@ class Ledger:
             int(crashes),
             int(alone_crashes),
             first_error.decode(),
+            _known(age_ms),
+            _known(waited_ms),
         )
 
     async def renew(self, batch_id: str, owner: str, lease_seconds: float) -> bool:
@@ -264,6 +266,10 @@ class Ledger:
                 for lane, (taken, due, oldest) in zip((Lane.LIVE, Lane.BULK), found, strict=True)
             }
         )
+
+
+def _known(ms: int) -> int | None:
+    return ms if ms >= 0 else None
 
 
 def versions_of(packed: bytes) -> tuple[tuple[int, int], ...]:

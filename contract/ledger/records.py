@@ -116,6 +116,11 @@ class Claim:
     """Of these, those that had nothing else in hand (``Ledger.mark_alone``)."""
     first_error: str = ""
     """Why the first attempt failed."""
+    age_ms: int | None = None
+    """Since it, or the batch that it was split off, was first published, by Redis' clock; None of
+    a batch that an older release published."""
+    waited_ms: int | None = None
+    """For which it could have been claimed, without its rests; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

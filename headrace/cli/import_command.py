@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from contract.errors import UsageError
+from contract.prices import require_price
 from contract.settings import Settings, load_settings
 from headrace.cli.exit_code import ExitCode
 from headrace.cli.output import give, give_json, say
@@ -15,7 +16,6 @@ from headrace.cli.progress_line import ProgressLine
 from headrace.forecast import Forecast
 from headrace.forecast import text_of as forecast_text
 from headrace.local.folder import DataFolder
-from headrace.prices import require_price
 from headrace.session import is_local, open_session, running_session
 from headrace.summary import Summary
 from headrace.summary import text_of as summary_text

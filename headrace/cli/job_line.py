@@ -3,7 +3,7 @@
 import time
 
 from contract.ledger.jobs import Job
-from headrace.prices import cost_usd
+from contract.prices import cost_usd
 from headrace.savings import savings_text
 
 _ALWAYS = frozenset({"new", "changed", "unchanged", "failed"})

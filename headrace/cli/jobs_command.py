@@ -10,12 +10,12 @@ from redis.asyncio import Redis
 
 from contract.errors import UsageError
 from contract.ledger.jobs import Job, Jobs, collections, find_job
+from contract.prices import price_of
 from contract.settings import Settings, load_settings
 from headrace.cli.exit_code import ExitCode
 from headrace.cli.job_line import job_line
 from headrace.cli.ledger_call import with_redis
 from headrace.cli.output import give, give_json, say
-from headrace.prices import price_of
 from headrace.session import open_session, running_session
 from headrace.status import job_as_dict
 

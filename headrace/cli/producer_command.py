@@ -11,12 +11,13 @@ from headrace.session import PRODUCER_COMMAND, running_session, worker_environme
 
 @click.command("producer")
 @click.option("--slots", type=click.IntRange(1), help="Runs at the same time.")
-def producer_command(*, slots: int | None) -> None:
+@click.option("--metrics-port", type=click.IntRange(0, 65535), help="Port of /metrics.")
+def producer_command(*, slots: int | None, metrics_port: int | None) -> None:
     """Carry out scheduled runs in the foreground; start as many as you like, anywhere.
 
     The paths of schedules must lead to the same files on every machine that runs one.
     """
-    session = running_session(load_settings(run_slots=slots))
+    session = running_session(load_settings(run_slots=slots, metrics_port=metrics_port))
     if session is None:
         raise UsageError(
             "no servers: set HEADRACE_REDIS_URL and HEADRACE_MILVUS_URI, or run `headrace up` in "

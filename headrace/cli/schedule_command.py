@@ -9,6 +9,7 @@ import msgspec
 
 from contract.errors import UsageError
 from contract.presence import PRODUCERS_KEY, present_workers
+from contract.prices import require_price
 from contract.settings import Settings, load_settings
 from headrace.cli.exit_code import ExitCode
 from headrace.cli.ledger_call import with_redis
@@ -21,7 +22,6 @@ from headrace.cli.schedule_lines import (
     shown,
 )
 from headrace.duration import duration_seconds
-from headrace.prices import require_price
 from headrace.schedules.book import Book, Entry
 from headrace.schedules.schedule import Missed, Overlap, Schedule
 from headrace.schedules.timetable import Timetable

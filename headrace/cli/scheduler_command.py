@@ -12,7 +12,8 @@ from headrace.session import running_session
 
 
 @click.command("scheduler")
-def scheduler_command() -> int:
+@click.option("--metrics-port", type=click.IntRange(0, 65535), help="Port of /metrics.")
+def scheduler_command(*, metrics_port: int | None) -> int:
     """Have schedules run as they are due, and keep order, until SIGTERM; run as many as you like.
 
     Schedules may also be declared in headrace.toml ([schedules.NAME]): this process reads them.
@@ -20,7 +21,7 @@ def scheduler_command() -> int:
     # Imported once it is needed: it takes seconds, for which --help need not wait.
     from headrace.scheduler import keep_order  # noqa: PLC0415
 
-    session = running_session(load_settings())
+    session = running_session(load_settings(metrics_port=metrics_port))
     if session is None:
         raise UsageError(
             "no servers: set HEADRACE_REDIS_URL and HEADRACE_MILVUS_URI, or run `headrace up` in "

@@ -5,11 +5,11 @@ import asyncio
 import click
 
 from contract.ledger.connection import check, connect, translated
+from contract.prices import price_of
 from contract.settings import Settings, load_settings
 from headrace.cli.exit_code import ExitCode
 from headrace.cli.job_line import job_line
 from headrace.cli.output import give, give_json
-from headrace.prices import price_of
 from headrace.session import running_session
 from headrace.status import Status, read_status, status_as_dict
 

@@ -12,7 +12,14 @@ from contract.tasks import end
 from headrace.cli.exit_code import ExitCode
 from headrace.cli.output import say
 from headrace.local.children import Children
-from headrace.session import is_local, open_session, start_producer, start_workers
+from headrace.session import (
+    Session,
+    is_local,
+    open_session,
+    port_of,
+    start_producer,
+    start_workers,
+)
 
 POLL_SECONDS = 0.5
 
@@ -33,6 +40,8 @@ def up_command(*, workers: int | None) -> int:
         )
     with open_session(settings, say) as session:
         effective = session.settings
+        port = port_of(effective, settings.workers + 1)
+        scheduling = Session(effective.model_copy(update={"metrics_port": port}), is_local=True)
 
         def on_exit(pid: int, _returncode: int) -> None:
             asyncio.run(take_away(effective, pid))
@@ -45,7 +54,7 @@ def up_command(*, workers: int | None) -> int:
             say(f"data:   {session.data_folder}")
             say(f"{settings.workers} workers, schedules; Ctrl-C stops everything")
             try:
-                asyncio.run(_until_failure(children, keep_order(session)))
+                asyncio.run(_until_failure(children, keep_order(scheduling)))
             except KeyboardInterrupt:
                 say("stopping")
                 return ExitCode.DONE

@@ -18,12 +18,17 @@ from headrace.schedules.process import ProducerProcess
 
 CANNOT_START = 2
 
+
+def _refuse(error: UsageError) -> SystemExit:
+    sys.stderr.write(f"headrace producer: {error}\n")
+    return SystemExit(CANNOT_START)
+
+
 try:
     settings = load_settings()
     app = make_app(settings)
 except UsageError as error:
-    sys.stderr.write(f"headrace producer: {error}\n")
-    raise SystemExit(CANNOT_START) from error
+    raise _refuse(error) from error
 
 app.conf.update(
     worker_pool="threads",
@@ -48,7 +53,10 @@ def _logs(**_: Any) -> None:
 
 @signals.worker_init.connect(weak=False)
 def _start(**_: Any) -> None:
-    process.start()
+    try:
+        process.start()
+    except UsageError as error:
+        raise _refuse(error) from error
 
 
 @signals.worker_shutting_down.connect(weak=False)

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,9 +58,18 @@ class Entry:
 class Book:
     """What is to be run and when, and the history of that."""
 
-    def __init__(self, redis: Redis) -> None:
-        """Use a client that the caller closes; nothing is sent yet."""
+    def __init__(
+        self, redis: Redis, on_fired: Callable[[str, float | None], None] = lambda *_: None
+    ) -> None:
+        """Use a client that the caller closes; nothing is sent yet.
+
+        Args:
+            redis: holds them.
+            on_fired: told by ``fire`` what it gives, and how many seconds after the slot was due;
+                None where there was none to deal with here.
+        """
         self.redis = redis
+        self._on_fired = on_fired
         self._put = script(redis, "put", _PACKAGE)
         self._pause = script(redis, "pause", _PACKAGE)
         self._remove = script(redis, "remove", _PACKAGE)
@@ -168,19 +177,25 @@ class Book:
             What became of the newest: ``waiting``, ``queued``, ``skipped``, ``missed``; ``stale``
             when someone else dealt with it; ``nothing`` when nothing was due.
         """
+        outcome, due_ms = await self._fire_due(name, now_ms)
+        self._on_fired(outcome, None if due_ms is None else (now_ms - due_ms) / 1000)
+        return outcome
+
+    async def _fire_due(self, name: str, now_ms: int) -> tuple[str, int | None]:
+        """Give, with what became of the newest slot, when that was due, if it was dealt with."""
         entry = await self.find(name)
         if entry is None or entry.paused:
-            return "nothing"
+            return "nothing", None
         schedule = entry.schedule
         timetable = schedule.timetable
         slots = timetable.due_slots(name, entry.last_slot_ms, now_ms)
         if not slots:
-            return "nothing"
+            return "nothing", None
         newest = slots[-1]
         due = timetable.due_ms(name, newest)
         runs_newest = schedule.missed is Missed.ONCE or now_ms - due <= LATE_MS
         missed = slots[:-1] if runs_newest else slots
-        outcome = await self._fire(
+        found = await self._fire(
             keys=[names.DEFINITIONS, names.state(name), names.history(name), names.READY],
             args=[
                 name, names.RUN_PREFIX, entry.last_slot_ms, newest, due, _run_id(name, newest),
@@ -189,7 +204,8 @@ class Book:
                 _run_id(name, missed[0]) + "-missed" if missed else "",
             ],
         )  # fmt: skip
-        return text(outcome)
+        outcome = text(found)
+        return outcome, None if outcome == "stale" else due
 
     async def _entries(self, schedules: Sequence[str]) -> list[Entry]:
         pipe = self.redis.pipeline(transaction=False)

@@ -8,6 +8,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -37,12 +38,18 @@ logger = logging.getLogger(__name__)
 class Keeper:
     """Keeps schedules going while ``keep_going`` runs."""
 
-    def __init__(self, redis: Redis, app: Celery, settings: Settings) -> None:
-        """Use a client and an app that the caller closes."""
+    def __init__(
+        self,
+        redis: Redis,
+        app: Celery,
+        settings: Settings,
+        on_fired: Callable[[str, float | None], None] = lambda *_: None,
+    ) -> None:
+        """Use a client and an app that the caller closes; ``on_fired`` as of a ``Book``."""
         self._redis = redis
         self._app = app
         self._settings = settings
-        self._book = Book(redis)
+        self._book = Book(redis, on_fired)
         self._leases = Leases(redis)
         self._timers = Timers(settings)
         self._something_waits = asyncio.Event()

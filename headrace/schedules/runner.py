@@ -24,10 +24,10 @@ from contract.ledger.connection import connect, translated
 from contract.ledger.control import Halt, JobControl
 from contract.ledger.jobs import find_job
 from contract.ledger.promises import Promises
+from contract.prices import cost_usd, price_of
 from contract.settings import Settings
 from contract.tasks import end
 from headrace.importing import Import, ImportOptions
-from headrace.prices import cost_usd, price_of
 from headrace.recutting import notices
 from headrace.schedules.leases import Leases
 from headrace.schedules.run import Claimed, RunState, ShardEnd
@@ -90,8 +90,7 @@ class _Attempt:
 
     async def carry_out(self) -> RunState | None:
         if self._is_to_be_scattered:
-            await self._scatter()
-            return None
+            return await self._scatter()
         self._tell("run begun")
         importing = asyncio.create_task(self._import(), name=f"run {self._claimed.id}")
         renewing = asyncio.create_task(self._keep_renewing(importing))
@@ -116,19 +115,20 @@ class _Attempt:
     def _is_to_be_scattered(self) -> bool:
         return self._claimed.schedule.shards > 1 and self._claimed.listing is None
 
-    async def _scatter(self) -> None:
+    async def _scatter(self) -> RunState | None:
         """Begin the listing that all shards share, and let anyone have them."""
         schedule = self._claimed.schedule
         try:
             source = await asyncio.to_thread(schedule.open)
         except UsageError as error:
             await self._leases.end(self._claimed, RunState.FAILED, str(error), {})
-            return
+            return RunState.FAILED
         promises = Promises(self._redis, schedule.collection)
         await notices(self._settings, schedule.collection, promises, [source], self._tell)
         listing = await begin_listing(promises, source)
         await self._leases.scatter(self._claimed, listing)
         self._tell("run cut into shards")
+        return None
 
     async def _outcome(self, importing: "asyncio.Task[bool]") -> tuple[RunState, str]:
         try:

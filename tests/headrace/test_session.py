@@ -10,6 +10,7 @@ from headrace.session import (
     Session,
     is_local,
     open_session,
+    port_of,
     require_servers,
     running_session,
     worker_environment,
@@ -48,6 +49,13 @@ def test_nothing_runs_in_a_new_folder(tmp_path: Path) -> None:
     assert not settings.data_folder.exists()
     with pytest.raises(UnreachableError, match="run the same command again"):
         require_servers(Session(settings, is_local=True))
+
+
+def test_each_process_has_a_port_of_its_own(tmp_path: Path) -> None:
+    """Workers take the first ports; none has one where none is set."""
+    served = _settings(tmp_path, metrics_port=9100)
+    assert [port_of(served, place) for place in range(3)] == [9100, 9101, 9102]
+    assert port_of(_settings(tmp_path), 2) == 0
 
 
 def test_a_worker_has_exactly_the_settings_of_its_command(

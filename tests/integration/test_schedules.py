@@ -2,7 +2,9 @@
 
 import asyncio
 import signal
+import socket
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ from tests.servers.contents import Servers, chunks_of
 from tests.servers.endpoint import FakeEndpoint
 from tests.servers.library import write_library
 from tests.servers.milvus import milvus_lite
-from tests.servers.redis import RedisServer, redis_tcp_server
+from tests.servers.redis import RedisServer, free_port, redis_tcp_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -101,6 +103,28 @@ def counts(run: Run, *names: str) -> tuple[int, ...]:
     return tuple(int(run.result.get("counts", {}).get(name, 0)) for name in names)
 
 
+def free_ports(number: int) -> int:
+    """Find ports of 127.0.0.1, one after the other, that nobody listens on; gives the first."""
+    while True:
+        first = free_port()
+        with ExitStack() as stack:
+            try:
+                for port in range(first, first + number):
+                    probe = stack.enter_context(socket.socket())
+                    probe.bind(("127.0.0.1", port))
+            except (OSError, OverflowError):
+                continue
+        return first
+
+
+def served(port: int) -> dict[str, float]:
+    """Read the metrics of a process, by their names and labels."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as reply:
+        lines = reply.read().decode().splitlines()
+    samples = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, _, value in samples}
+
+
 def test_one_command_on_a_laptop_runs_declared_schedules(
     tmp_path: Path, endpoint: FakeEndpoint
 ) -> None:
@@ -108,12 +132,14 @@ def test_one_command_on_a_laptop_runs_declared_schedules(
     write_library(tmp_path / "docs", 4, 2_000)
     file = tmp_path / "headrace.toml"
     file.write_text('[schedules.docs]\npath = "docs"\nevery = "2s"\n')
+    port = free_ports(3)
     command = Command(
         tmp_path,
         embedding_provider="openai",
         embedding_base_url=endpoint.url,
         embedding_dimensions=384,
         embedding_api_key="no-key",
+        metrics_port=port,
     )
 
     with command.started("up") as up:
@@ -127,6 +153,11 @@ def test_one_command_on_a_laptop_runs_declared_schedules(
         until(lambda: sum(run.state == "done" for run in runs()) >= 2, "two runs", 90)
         first = next(run for run in runs() if run.state == "done")
         assert counts(first, "documents_new", "documents_failed") == (4, 0)
+        worker, producer, scheduler = (served(port + place) for place in range(3))
+        assert worker["headrace_documents_total"] == 4
+        assert worker['headrace_probes_total{outcome="visible"}'] >= 1
+        assert producer['headrace_runs_total{outcome="done"}'] >= 2
+        assert scheduler['headrace_scheduler_fired_total{outcome="waiting"}'] >= 2
         (tmp_path / "docs" / "late.md").write_text("# Late\n\nThe sluice was mended.\n")
         until(
             lambda: any(counts(run, "documents_new") == (1,) for run in runs() if run.finished_ms),

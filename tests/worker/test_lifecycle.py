@@ -4,6 +4,7 @@ import asyncio
 import socket
 import threading
 import time
+import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -54,6 +55,11 @@ async def process(all_settings: Settings) -> AsyncIterator[WorkerProcess]:
         await asyncio.to_thread(process.stop)
 
 
+def _get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=10) as reply:  # noqa: S310 - our own
+        return str(reply.read().decode())
+
+
 def outcomes(process: WorkerProcess) -> dict[str, float]:
     """Read how many batches ended in which way."""
     (family,) = process.metrics.batches.collect()
@@ -77,6 +83,35 @@ async def test_a_batch_is_ingested_from_a_thread(process: WorkerProcess, shop: S
     assert shop.rows() == {"one": ["a", "b"]}
     assert outcomes(process) == {"finished": 1}
     assert process.health()["ok"]
+
+
+async def test_what_a_worker_does_is_served(all_settings: Settings, shop: Shop) -> None:
+    """By /metrics: requests to its servers, ages, and that what it wrote can be found."""
+    settings = all_settings.model_copy(update={"metrics_port": free_port()})
+    process = WorkerProcess(settings, make_app(settings))
+    await asyncio.to_thread(process.start)
+    url = f"http://127.0.0.1:{settings.metrics_port}/metrics"
+
+    async def value(series: str) -> float:
+        served = await asyncio.to_thread(_get, url)
+        (line,) = [line for line in served.splitlines() if line.startswith(f"headrace_{series} ")]
+        return float(line.rpartition(" ")[2])
+
+    batch_id = await shop.order(one="a b")
+    assert await value('embedding_requests_total{code="2xx"}') == 0
+    await asyncio.to_thread(process.ingest, shop.collection, batch_id, Lane.BULK)
+    assert await value('embedding_requests_total{code="2xx"}') == 1
+    assert await value("embedding_request_duration_seconds_count") == 1
+    assert await value('store_request_duration_seconds_count{op="upsert"}') == 1
+    assert await value('time_to_commit_seconds_count{lane="bulk"}') == 1
+    assert await value('queue_wait_seconds_count{lane="bulk"}') == 1
+    deadline = time.monotonic() + 10
+    while await value('probes_total{outcome="visible"}') < 1:
+        assert time.monotonic() < deadline, "nobody looked, or nothing was seen"
+    assert await value('time_to_searchable_seconds_count{lane="bulk"}') == 1
+    assert await value('worker_slots{lane="bulk",state="total"}') == settings.worker_concurrency
+    assert await value('embedding_info{model="text-embedding-3-small",provider="openai"}') == 1
+    await asyncio.to_thread(process.stop)
 
 
 async def test_who_drains_claims_nothing(process: WorkerProcess, shop: Shop) -> None:

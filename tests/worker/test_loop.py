@@ -12,9 +12,15 @@ from worker.loop import LoopThread
 
 
 @pytest.fixture
-def loop() -> Iterator[LoopThread]:
+def lags() -> list[float]:
+    """Take what is told of the loop's lag."""
+    return []
+
+
+@pytest.fixture
+def loop(lags: list[float]) -> Iterator[LoopThread]:
     """Run a loop for one test."""
-    loop = LoopThread()
+    loop = LoopThread(lags.append)
     yield loop
     loop.stop()
 
@@ -81,20 +87,25 @@ def test_a_call_comes_after_its_time(loop: LoopThread) -> None:
     assert time.monotonic() - begun >= 0.05
 
 
-def test_a_loop_that_is_blocked_falls_silent(loop: LoopThread) -> None:
-    """Blocking the loop shows in its silence, then in its lag, and passes."""
+def test_a_loop_that_is_blocked_falls_silent(loop: LoopThread, lags: list[float]) -> None:
+    """Blocking the loop shows in its silence and, meanwhile, in its lag, and passes."""
     release = threading.Event()
 
     async def block() -> None:
-        release.wait(10)
+        release.wait(60)
 
     with ThreadPoolExecutor() as threads:
         blocked = threads.submit(loop.run, block())
-        until(lambda: loop.silent_seconds > 0.3)
-        release.set()
+        try:
+            until(lambda: loop.silent_seconds > 0.3)
+            until(lambda: max(lags, default=0.0) >= 0.5)
+        finally:
+            release.set()
         blocked.result(5)
-    until(lambda: loop.lag_seconds > 0.2)
     until(lambda: loop.silent_seconds == 0.0)
+    told = len(lags)
+    until(lambda: len(lags) > told + 1)
+    assert lags[-1] < 0.4
 
 
 def until(condition: object) -> None:

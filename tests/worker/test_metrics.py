@@ -1,14 +1,24 @@
 """The metrics of a worker, by Prometheus' conventions."""
 
 import re
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 
 from contract import errors
+from contract.lane import Lane
+from contract.process_metrics import show_process
+from contract.settings import load_settings
 from worker.breaker import Dependency
+from worker.coalescing import Departure
+from worker.embedding.budget import Rates
+from worker.embedding.metered import Code
+from worker.freshness_metrics import Sight
 from worker.metrics import ERROR_REASONS, Metrics
 from worker.outcome import HALTED, Ingested, Outcome, Stage
+from worker.slots import Slots
+from worker.store_metrics import Operation
 
 BASE_UNITS = ("seconds", "bytes")
 COUNTED = ("_items", "_batches", "_ratio")
@@ -60,6 +70,17 @@ def test_every_series_is_there_from_the_start() -> None:
     made.observe(Ingested(Outcome.DROPPED, reason=HALTED))
     for dependency in Dependency:
         made.breaker_changed(dependency, True, "away")  # noqa: FBT003 - Breaker's interface
+        made.requests.observer(dependency)(Departure(1, 1, 0.5, 0.0))
+    for lane in Lane:
+        made.observe(Ingested(Outcome.FINISHED, lane=lane, waited_seconds=0.1, age_seconds=1.0))
+        for sight in Sight:
+            made.freshness.looked(sight, lane, 1.0)
+    for code in Code:
+        made.embedding.requested(code, 0.1)
+    for operation in Operation:
+        made.store.observe(operation, 0.1)
+    made.watch_slots({lane: Slots(1) for lane in Lane})
+    made.embedding.watch(Rates)
     assert series(made) == before
 
 
@@ -148,10 +169,69 @@ def test_a_breaker_shows_whether_it_is_open() -> None:
     assert value(made, "headrace_breaker_open", dependency="embedding") == 0
 
 
-def test_the_loop_is_asked_at_every_scrape() -> None:
-    """The lag that is shown is the one of now."""
+def test_slots_are_counted_at_every_scrape() -> None:
+    """What is taken now, of all that there are, in each lane."""
     made, _ = metrics()
-    lags = iter([0.25, 0.5])
-    made.watch_loop(lambda: next(lags))
-    assert value(made, "headrace_event_loop_lag_seconds") == 0.25
-    assert value(made, "headrace_event_loop_lag_seconds") == 0.5
+    slots = {Lane.LIVE: Slots(2), Lane.BULK: Slots(8)}
+    made.watch_slots(slots)
+    with slots[Lane.BULK].one_taken():
+        assert value(made, "headrace_worker_slots", lane="bulk", state="busy") == 1
+    assert value(made, "headrace_worker_slots", lane="bulk", state="busy") == 0
+    assert value(made, "headrace_worker_slots", lane="bulk", state="total") == 8
+    assert value(made, "headrace_worker_slots", lane="live", state="total") == 2
+
+
+def test_ages_are_those_of_the_batch_that_is_through() -> None:
+    """What waited counts when it is claimed, its age when it is through, each where it is known."""
+    made, _ = metrics()
+    made.observe(Ingested(Outcome.FINISHED, lane=Lane.BULK, waited_seconds=0.5, age_seconds=3.0))
+    made.observe(Ingested(Outcome.GIVEN_BACK, lane=Lane.BULK, waited_seconds=0.25))
+    made.observe(Ingested(Outcome.FINISHED, lane=Lane.LIVE))
+    assert value(made, "headrace_queue_wait_seconds_sum", lane="bulk") == 0.75
+    assert value(made, "headrace_time_to_commit_seconds_count", lane="bulk") == 1
+    assert value(made, "headrace_time_to_commit_seconds_sum", lane="bulk") == 3.0
+    assert value(made, "headrace_time_to_commit_seconds_count", lane="live") == 0
+    assert value(made, "headrace_queue_wait_seconds_count", lane="live") == 0
+
+
+@pytest.mark.parametrize(
+    ("provider", "price", "dollars", "model"),
+    [
+        ("openai", None, 0.04, "text-embedding-3-small"),
+        ("openai", 1.5, 3.0, "text-embedding-3-small"),
+        ("local", None, 0.0, "all-MiniLM-L6-v2"),
+        ("mills:Mill", None, 0.0, "mills:Mill"),
+    ],
+)
+def test_what_embedding_costs(
+    provider: str, price: float | None, dollars: float, model: str, tmp_path: Path
+) -> None:
+    """Two million tokens by the price that is known, and 0 where none is; half as much saved."""
+    made, _ = metrics()
+    made.embedding.describe(
+        load_settings({}, tmp_path, embedding_provider=provider, embedding_price=price)
+    )
+    made.observe(Ingested(Outcome.FINISHED, tokens=2_000_000, tokens_saved=1_000_000))
+    assert value(made, "headrace_embedding_cost_dollars_total") == pytest.approx(dollars)
+    saved = value(made, "headrace_embedding_cost_saved_dollars_total")
+    assert saved == pytest.approx(dollars / 2)
+    kind = "langchain" if ":" in provider else provider
+    assert value(made, "headrace_embedding_info", provider=kind, model=model) == 1
+
+
+def test_a_probe_counts_its_age_only_where_it_saw() -> None:
+    """Rows that were not seen have no time."""
+    made, _ = metrics()
+    for sight in Sight:
+        made.freshness.looked(sight, Lane.LIVE, 2.0)
+        assert value(made, "headrace_probes_total", outcome=sight.value) == 1
+    assert value(made, "headrace_time_to_searchable_seconds_sum", lane="live") == 2.0
+
+
+def test_a_process_has_few_series(tmp_path: Path) -> None:
+    """Far fewer than 2,000, with what Python tells of the process."""
+    made, _ = metrics()
+    show_process(made.registry)
+    made.embedding.describe(load_settings({}, tmp_path))
+    found = series(made)
+    assert len(found) < 2_000, len(found)

@@ -104,6 +104,20 @@ def test_what_is_not_transient_is_not_repeated(error: Exception) -> None:
 
 
 @on_virtual_time
+async def test_waits_that_the_endpoint_asks_for_are_told() -> None:
+    """Those of an embedding alone, and of no other failure."""
+    house = House()
+    for stage, error in (
+        (Stage.EMBED, ThrottledError("slow down", 2.0)),
+        (Stage.WRITE, ThrottledError("slow down", 2.0)),
+        (Stage.EMBED, TransientError("503", 2.0)),
+    ):
+        with pytest.raises(TransientError):
+            await house.retrier.call(stage, Failing(error), house.watch)
+        assert 8.0 <= house.watch.throttled_seconds <= 8.8, stage
+
+
+@on_virtual_time
 async def test_a_batchs_own_fault_is_raised() -> None:
     """With all servers there, a call that failed five times is to blame; each try is counted."""
     house, call = House(), Failing(TransientError("500"))

@@ -7,7 +7,7 @@ entries, or requests and tokens are two steps that race, or they are asked again
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import resources
@@ -44,12 +44,20 @@ class Budget:
         redis: where it is kept; the caller closes it.
         account: who shares it: the endpoint's address, the model, the key. Only a hash is kept.
         rates: limits that the user gave; for those that are 0 see ``learn``.
+        on_wait: told the seconds of each wait, before it begins.
     """
 
-    def __init__(self, redis: Redis, account: str, rates: Rates) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        account: str,
+        rates: Rates,
+        on_wait: Callable[[float], None] = lambda _: None,
+    ) -> None:
         self._redis = redis
         self._key = f"{PREFIX}:budget:{sha256(account.encode()).hexdigest()[:16]}"
         self._given = rates
+        self._on_wait = on_wait
         self._learned = Rates()
         self._was_refused = False
         self._turns = {True: asyncio.Lock(), False: asyncio.Lock()}
@@ -114,8 +122,10 @@ class Budget:
             )
         )
         try:
-            wait_ms = await asyncio.shield(reserving)
-            await asyncio.sleep(int(wait_ms) / 1000)
+            wait_seconds = int(await asyncio.shield(reserving)) / 1000
+            if wait_seconds:
+                self._on_wait(wait_seconds)
+            await asyncio.sleep(wait_seconds)
         except asyncio.CancelledError:
             # Cancelled in the middle of the call, it may be reserved all the same.
             await asyncio.wait([reserving], timeout=ANSWER_SECONDS)

@@ -23,6 +23,18 @@ def ignore(headers: Mapping[str, str]) -> None:
     """Do nothing with headers."""
 
 
+def provider_kind(settings: Settings) -> str:
+    """Name the kind of embedder that the settings name, of three."""
+    provider = settings.embedding_provider
+    return provider if provider in (LOCAL, OPENAI) else "langchain"
+
+
+def model_name(settings: Settings) -> str:
+    """Name the model that the settings name, without revision."""
+    names = {LOCAL: MODEL, OPENAI: settings.embedding_model}
+    return names.get(settings.embedding_provider, settings.embedding_provider)
+
+
 class LocalEmbedder:
     """The local model as an :class:`Embedder`."""
 

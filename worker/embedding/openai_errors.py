@@ -61,7 +61,7 @@ def refused(
     if status == _THROTTLED:
         return ThrottledError(text, wait_seconds)
     if status in _TRANSIENT or status >= _SERVER_ERROR:
-        return TransientError(text, wait_seconds)
+        return TransientError(text, wait_seconds, status)
     if status in _ABOUT_THE_TEXTS:
         return EmbeddingRefusedError(text)
     return EmbeddingDeniedError(text)

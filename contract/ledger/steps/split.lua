@@ -8,7 +8,7 @@
 -- Returns 1, or 0 when the lease is lost
 if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[2] then return 0 end
 local before = redis.call('HMGET', KEYS[1], 'job', 'chunks', 'bytes', 'crashes', 'attempts',
-  'first_error', 'lane')
+  'first_error', 'lane', 'published_ms')
 local children = tonumber(ARGV[3])
 local at, document, batches, bytes, chunks = 4, 5 + children, -1, 0, 0
 local marks = {}
@@ -21,6 +21,7 @@ for child = 1, children do
       'bytes', #payload, 'crashes', before[4], 'alone_crashes', 0, 'attempts', before[5],
       'lane', before[7] or 'bulk')
     if before[6] then redis.call('HSET', KEYS[5 + child], 'first_error', before[6]) end
+    if before[8] then redis.call('HSET', KEYS[5 + child], 'published_ms', before[8]) end
     redis.call('ZADD', KEYS[2], 0, id)
     batches, bytes, chunks = batches + 1, bytes + #payload, chunks + tonumber(size)
   end

@@ -151,3 +151,13 @@ async def test_one_request_of_a_process_waits_at_a_time(redis: Redis) -> None:
     for task in crowd:
         task.cancel()
     await asyncio.wait(crowd)
+
+
+async def test_waits_are_told(redis: Redis, waits: Waits) -> None:
+    """Each that is slept, before it begins; none where there is none."""
+    told: list[float] = []
+    budget = Budget(redis, "endpoint", Rates(0, 60_000), told.append)
+    for _ in range(3):
+        await _send(budget, 5_000)
+    assert told == [seconds for seconds in waits.seconds if seconds]
+    assert told

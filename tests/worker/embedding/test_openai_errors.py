@@ -58,6 +58,8 @@ def test_every_exception_of_the_client_is_mapped() -> None:
 def test_status_decides(status: int, kind: type[HeadraceError]) -> None:
     """The status decides whether the call may succeed later."""
     error = answer(status)
+    if type(error) is TransientError:
+        assert error.status == status
     assert type(error) is kind
     assert f"{ADDRESS} answered {status}" in str(error)
 

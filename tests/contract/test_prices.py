@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from contract.prices import cost_usd, price_of
 from contract.settings import load_settings
-from headrace.prices import cost_usd, price_of
 
 
 @pytest.mark.parametrize(
