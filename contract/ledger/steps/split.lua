@@ -47,5 +47,5 @@ redis.call('ZREM', KEYS[3], ARGV[1])
 redis.call('HINCRBY', KEYS[4], 'batches', batches)
 redis.call('HINCRBY', KEYS[4], 'chunks', chunks - tonumber(before[2]))
 redis.call('HINCRBY', KEYS[4], 'bytes', bytes - tonumber(before[3]))
-count(KEYS[5], 'batches_published', batches)
+count_of_job(KEYS[5], 'batches_published', batches)
 return 1
