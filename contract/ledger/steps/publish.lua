@@ -18,13 +18,14 @@ if #needed == 0 then return 0 end -- published again after the end, or supersede
 local halt = redis.call('HGET', KEYS[4], 'halt')
 if halt == 'cancelled' then return 0 end
 redis.call('HSET', KEYS[1], 'payload', ARGV[2], 'job', ARGV[3], 'chunks', ARGV[4],
-  'lane', ARGV[5], 'bytes', #ARGV[2], 'crashes', 0, 'alone_crashes', 0, 'attempts', 0)
+  'lane', ARGV[5], 'bytes', #ARGV[2], 'crashes', 0, 'alone_crashes', 0, 'attempts', 0,
+  'published_ms', now_ms())
 if halt == 'paused' then redis.call('SADD', KEYS[5], ARGV[1])
 else redis.call('ZADD', KEYS[2], now_ms(), ARGV[1]) end
 redis.call('HINCRBY', KEYS[3], 'batches', 1)
 redis.call('HINCRBY', KEYS[3], 'chunks', ARGV[4])
 redis.call('HINCRBY', KEYS[3], 'bytes', #ARGV[2])
-count(KEYS[4], 'batches_published', 1)
+count_of_job(KEYS[4], 'batches_published', 1)
 for _, part in ipairs(needed) do
   local first, units = ARGV[3 * part + 4], ARGV[3 * part + 5]
   if redis.call('HSETNX', KEYS[part + 5], 'part:' .. first, units) == 1 then

@@ -8,7 +8,7 @@
 -- Returns 1, or 0 when the lease is lost
 if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[2] then return 0 end
 local before = redis.call('HMGET', KEYS[1], 'job', 'chunks', 'bytes', 'crashes', 'attempts',
-  'first_error', 'lane')
+  'first_error', 'lane', 'published_ms')
 local children = tonumber(ARGV[3])
 local at, document, batches, bytes, chunks = 4, 5 + children, -1, 0, 0
 local marks = {}
@@ -19,7 +19,7 @@ for child = 1, children do
   if redis.call('EXISTS', KEYS[5 + child]) == 0 then
     redis.call('HSET', KEYS[5 + child], 'payload', payload, 'job', before[1], 'chunks', size,
       'bytes', #payload, 'crashes', before[4], 'alone_crashes', 0, 'attempts', before[5],
-      'lane', before[7] or 'bulk')
+      'lane', before[7] or 'bulk', 'published_ms', before[8] or now_ms())
     if before[6] then redis.call('HSET', KEYS[5 + child], 'first_error', before[6]) end
     redis.call('ZADD', KEYS[2], 0, id)
     batches, bytes, chunks = batches + 1, bytes + #payload, chunks + tonumber(size)
@@ -46,5 +46,5 @@ redis.call('ZREM', KEYS[3], ARGV[1])
 redis.call('HINCRBY', KEYS[4], 'batches', batches)
 redis.call('HINCRBY', KEYS[4], 'chunks', chunks - tonumber(before[2]))
 redis.call('HINCRBY', KEYS[4], 'bytes', bytes - tonumber(before[3]))
-count(KEYS[5], 'batches_published', batches)
+count_of_job(KEYS[5], 'batches_published', batches)
 return 1
