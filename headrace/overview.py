@@ -11,6 +11,7 @@ from typing import Any, Final
 from contract.ledger.jobs import Job, JobState
 from contract.ledger.records import Totals
 from contract.ledger.survey import LaneState
+from headrace.amounts import age_text, counted
 from headrace.progress import Progress, progress_of
 from headrace.status import Status
 
@@ -259,9 +260,7 @@ def _reasons(
     def add(verdict: Verdict, text: str) -> None:
         found.append(Reason(verdict, text))
 
-    workable = sum(
-        work.waiting + work.resting + work.leased for work in status.lanes.values()
-    )
+    workable = sum(work.waiting + work.resting + work.leased for work in status.lanes.values())
     oldest = _oldest_seconds(status)
     if workable and not status.workers:
         verb = "is" if workable == 1 else "are"
@@ -294,24 +293,3 @@ def _reasons(
             add(Verdict.ATTENTION, f"the last import of {names[0]}{more} {what}")
     order = list(Verdict)
     return tuple(sorted(found, key=lambda reason: -order.index(reason.verdict)))
-
-
-def counted(number: int, noun: str) -> str:
-    """Write a number of things: ``1 batch``, ``2,000 batches``."""
-    plural = f"{noun}es" if noun.endswith("ch") else f"{noun}s"
-    return f"{number:,} {noun if number == 1 else plural}"
-
-
-def age_text(seconds: float) -> str:
-    """Write how long something lasts, in its two largest units: ``4 s``, ``3 min``, ``2 h 5 min``."""
-    whole = round(seconds)
-    if whole < 60:  # noqa: PLR2004 - s
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:  # noqa: PLR2004 - min
-        return f"{minutes} min {rest} s" if minutes < 10 and rest else f"{minutes} min"  # noqa: PLR2004
-    hours, minutes = divmod(minutes, 60)
-    if hours < 24:  # noqa: PLR2004 - h
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h" if hours else f"{days} d"

@@ -61,7 +61,7 @@ def bar(share: float | None, cells: int) -> Text:
     if share is None:
         return Text("─" * width, style="bright_black")
     full = int(share * width)
-    done = "━" * full + ("╸" if 0 < share and full < width else "")
+    done = "━" * full + ("╸" if share > 0 and full < width else "")
     drawn = Text(done, style="green" if share >= 1 else "cyan")
     drawn.append("─" * (width - len(done)), style="bright_black")
     drawn.append(f" {int(share * 100):>3} %")
@@ -96,9 +96,19 @@ def flowed(parts: Iterable[str], width: int, between: str = BETWEEN) -> list[str
 
 
 def fitted(words: str, width: int) -> str:
-    """Cut a name to at most ``width`` cells; control characters are left out."""
-    plain = "".join(char if char.isprintable() else " " for char in words)
-    return plain if cell_len(plain) <= width else set_cell_size(plain, max(width - 1, 0)) + "…"
+    """Cut a name to at most ``width`` cells, never within a number of it."""
+    plain = printable(words)
+    if cell_len(plain) <= width:
+        return plain
+    kept = set_cell_size(plain, max(width - 1, 0))
+    if plain[len(kept) : len(kept) + 1].isdigit():
+        kept = kept.rstrip("0123456789") or kept
+    return kept + "…"
+
+
+def printable(words: str) -> str:
+    """Leave out what would steer a terminal."""
+    return "".join(char if char.isprintable() else " " for char in words)
 
 
 def clock(seconds: float) -> str:
@@ -110,7 +120,7 @@ def clock(seconds: float) -> str:
 
 def _broken(part: str, width: int) -> list[str]:
     lines: list[str] = []
-    for word in "".join(char if char.isprintable() else " " for char in part).split(" "):
+    for word in printable(part).split(" "):
         if lines and cell_len(f"{lines[-1]} {word}") <= width:
             lines[-1] += f" {word}"
         else:

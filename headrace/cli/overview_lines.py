@@ -6,8 +6,9 @@ from typing import Final
 
 from rich.text import Text
 
+from headrace.amounts import age_text, counted
 from headrace.cli.job_bar import fitted, flowed, job_lines
-from headrace.overview import JobView, Overview, Verdict, age_text, counted
+from headrace.overview import JobView, LaneView, Overview, Verdict
 
 _LABEL_CELLS: Final = 12
 _MOST_NAMED: Final = 4
@@ -66,9 +67,7 @@ def _heading(seen: Overview, width: int, outage: str) -> Iterator[Text]:
     style = _STYLES[seen.verdict]
     title = f"● {seen.verdict.value}"
     at = _at(seen.now_ms)
-    yield Text(title, style=style).append(
-        at.rjust(width - len(title)), style="bright_black"
-    )
+    yield Text(title, style=style).append(at.rjust(width - len(title)), style="bright_black")
     if not seen.reasons:
         yield from (Text(line) for line in flowed([f"  {seen.sentence}"], width))
     for reason in seen.reasons:
@@ -80,7 +79,10 @@ def _heading(seen: Overview, width: int, outage: str) -> Iterator[Text]:
 def _rows(seen: Overview) -> Iterator[tuple[str, Sequence[str]]]:
     yield (
         "throughput",
-        [f"{seen.chunks_per_second:,.0f} chunks/s", f"{seen.documents_per_second:,.0f} documents/s"],
+        [
+            f"{seen.chunks_per_second:,.0f} chunks/s",
+            f"{seen.documents_per_second:,.0f} documents/s",
+        ],
     )
     unfinished = [
         counted(seen.unfinished.batches, "batch"),
@@ -89,18 +91,7 @@ def _rows(seen: Overview) -> Iterator[tuple[str, Sequence[str]]]:
     if seen.oldest_seconds:
         unfinished.append(f"oldest {age_text(seen.oldest_seconds)}")
     yield "unfinished", unfinished
-    for lane in seen.lanes:
-        work = lane.work
-        parts = [f"{work.waiting:,} waiting", f"{work.leased:,} in hand"]
-        if work.resting:
-            parts.append(f"{work.resting:,} to be tried again")
-        if work.parked:
-            parts.append(f"{work.parked:,} paused")
-        if lane.messages is not None:
-            parts.append(f"{counted(lane.messages, 'message')} queued")
-        if work.oldest_ms:
-            parts.append(f"oldest {age_text(work.oldest_ms / 1000)}")
-        yield f"lane {lane.name}", parts
+    yield from map(_lane_row, seen.lanes)
     people = [counted(len(seen.workers), "worker")]
     if seen.producers or seen.schedules:
         people.append(counted(len(seen.producers), "producer worker"))
@@ -113,12 +104,32 @@ def _rows(seen: Overview) -> Iterator[tuple[str, Sequence[str]]]:
         yield "", [f"... and {len(seen.waits) - _MOST_NAMED:,} more"]
     uses = sorted(seen.day_uses, key=lambda use: -use.tokens)
     if uses:
-        yield "today", [
-            f"{use.source}: {use.tokens:,} {f'of {use.limit:,} ' if use.limit else ''}tokens"
-            for use in uses[:_MOST_NAMED]
-        ]
+        yield (
+            "today",
+            [
+                f"{use.source}: {use.tokens:,} {f'of {use.limit:,} ' if use.limit else ''}tokens"
+                for use in uses[:_MOST_NAMED]
+            ],
+        )
     if seen.dead_letters:
-        yield "left out", [f"{counted(seen.dead_letters, 'dead letter')}", "headrace dead-letters list"]
+        yield (
+            "left out",
+            [f"{counted(seen.dead_letters, 'dead letter')}", "headrace dead-letters list"],
+        )
+
+
+def _lane_row(lane: LaneView) -> tuple[str, Sequence[str]]:
+    work = lane.work
+    parts = [f"{work.waiting:,} waiting", f"{work.leased:,} in hand"]
+    if work.resting:
+        parts.append(f"{work.resting:,} to be tried again")
+    if work.parked:
+        parts.append(f"{work.parked:,} paused")
+    if lane.messages is not None:
+        parts.append(f"{counted(lane.messages, 'message')} queued")
+    if work.oldest_ms:
+        parts.append(f"oldest {age_text(work.oldest_ms / 1000)}")
+    return f"lane {lane.name}", parts
 
 
 def _labelled(label: str, parts: Sequence[str], width: int) -> Iterator[Text]:

@@ -5,10 +5,10 @@ import asyncio
 import click
 
 from contract.settings import Settings, load_settings
+from headrace.amounts import age_text
 from headrace.cli.exit_code import ExitCode
 from headrace.cli.job_line import job_line
 from headrace.cli.output import give, give_json
-from headrace.overview import age_text
 from headrace.prices import price_of
 from headrace.session import running_session
 from headrace.status import Status, status_as_dict, status_of
@@ -75,12 +75,7 @@ def _lines(status: Status, settings: Settings) -> list[str]:
     if status.producers or status.schedules:
         lines[0] += f", {len(status.producers)} producer workers, {status.schedules} schedules"
     lines += [f"schedule {name} is overdue: is a scheduler running?" for name in status.overdue]
-    for worker, troubles in status.troubles.items():
-        for trouble in troubles:
-            seconds = max(0, status.now_ms - trouble.since_ms) / 1000
-            lines.append(
-                f"  {worker} waits for {trouble.dependency}, for {seconds:.0f} s: {trouble.reason}"
-            )
+    lines += _waits(status)
     if status.queues is not None and any(item.unfinished.batches for item in status.collections):
         waiting = ", ".join(f"{number} {lane}" for lane, number in status.queues.items())
         lines.append(f"messages waiting: {waiting}")
@@ -105,6 +100,17 @@ def _lines(status: Status, settings: Settings) -> list[str]:
                 lines.append(f"    {job.notice}")
             if job.held:
                 lines.append(f"    held: {job.held}")
+    return lines
+
+
+def _waits(status: Status) -> list[str]:
+    lines = []
+    for worker, troubles in status.troubles.items():
+        for trouble in troubles:
+            seconds = max(0, status.now_ms - trouble.since_ms) / 1000
+            lines.append(
+                f"  {worker} waits for {trouble.dependency}, for {seconds:.0f} s: {trouble.reason}"
+            )
     return lines
 
 

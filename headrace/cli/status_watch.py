@@ -4,7 +4,6 @@ import asyncio
 import os
 import sys
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
@@ -17,32 +16,13 @@ from contract.errors import TransientError, UnreachableError
 from contract.settings import Settings
 from headrace.cli.job_bar import Lines
 from headrace.cli.overview_lines import frame, nothing_runs
-from headrace.overview import Overview, overview, overview_as_dict
-from headrace.progress import WINDOW_SECONDS
+from headrace.looks import Looks
+from headrace.overview import Overview, overview_as_dict
 from headrace.session import running_session
 from headrace.status import LOOKED_AT_JOBS, Status, status_of
 
 PIPED_CELLS: Final = 160
 """A line where there is no terminal whose width would count."""
-
-
-class Looks:
-    """Turns looks at the status into overviews, with rates over the last seconds."""
-
-    def __init__(self, tokens_per_day: int | None) -> None:
-        """Begin without looks."""
-        self._tokens_per_day = tokens_per_day
-        self._looks: deque[Status] = deque()
-
-    def add(self, status: Status) -> Overview:
-        """Take a look, and give the overview."""
-        if self._looks and status.now_ms < self._looks[-1].now_ms:
-            self._looks.clear()  # the clock was set back
-        self._looks.append(status)
-        since = status.now_ms - WINDOW_SECONDS * 1000
-        while len(self._looks) > 2 and self._looks[1].now_ms <= since:  # noqa: PLR2004 - a pair
-            self._looks.popleft()
-        return overview(self._looks[0], status, tokens_per_day=self._tokens_per_day)
 
 
 class Screen:
