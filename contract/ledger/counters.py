@@ -6,6 +6,7 @@ kills; and they stay when jobs, and even sources, are forgotten.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -28,7 +29,7 @@ class LetterCounts:
     """Those that were ever written; one that a listing finds again is no new one."""
 
 
-def counters_of(found: Mapping[bytes, bytes]) -> dict[str, dict[str, int]]:
+def counters_of(found: Mapping[Any, Any]) -> dict[str, dict[str, int]]:
     """Sort the fields of ``Keys.counters`` by source, then counter."""
     sources: dict[str, dict[str, int]] = {}
     for field, value in found.items():
@@ -37,7 +38,7 @@ def counters_of(found: Mapping[bytes, bytes]) -> dict[str, dict[str, int]]:
     return sources
 
 
-def letter_counts_of(found: Mapping[bytes, bytes]) -> LetterCounts:
+def letter_counts_of(found: Mapping[Any, Any]) -> LetterCounts:
     """Sort the fields of ``Keys.dead_counts``."""
     counts: dict[str, dict[str, int]] = {"now": {}, "written": {}}
     for field, value in found.items():

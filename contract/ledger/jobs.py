@@ -187,7 +187,7 @@ class Jobs:
     async def get(self, job: str) -> Job | None:
         """Give one job, or None when it is not known."""
         fields = await self.redis.hgetall(self.keys.job(job))
-        return _job(job, self.collection, fields) if fields else None
+        return job_of(job, self.collection, fields) if fields else None
 
     async def latest(self, number: int) -> list[Job]:
         """List the newest jobs, newest first."""
@@ -197,7 +197,7 @@ class Jobs:
         for name in names:
             pipe.hgetall(self.keys.job(name))
         found = zip(names, await pipe.execute(), strict=True)
-        return [_job(name, self.collection, fields) for name, fields in found if fields]
+        return [job_of(name, self.collection, fields) for name, fields in found if fields]
 
 
 async def collections(redis: Redis) -> list[str]:
@@ -214,7 +214,8 @@ async def find_job(redis: Redis, job: str) -> Job | None:
     return None
 
 
-def _job(name: str, collection: str, fields: Mapping[Any, Any]) -> Job:
+def job_of(name: str, collection: str, fields: Mapping[Any, Any]) -> Job:
+    """Read a job from the fields of its hash."""
     values = {text(key): text(value) for key, value in fields.items()}
     job = Job(
         id=name,

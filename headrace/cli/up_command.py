@@ -12,7 +12,7 @@ from contract.tasks import end
 from headrace.cli.exit_code import ExitCode
 from headrace.cli.output import say
 from headrace.local.children import Children
-from headrace.session import is_local, open_session, start_producer, start_workers
+from headrace.session import is_local, open_session, start_exporter, start_producer, start_workers
 
 POLL_SECONDS = 0.5
 
@@ -40,9 +40,12 @@ def up_command(*, workers: int | None) -> int:
         with (
             start_workers(session, settings.workers, on_exit) as children,
             start_producer(session, lambda *_: None),
+            start_exporter(session, lambda *_: None),
         ):
             say(f"Milvus: {effective.milvus_uri}")
             say(f"data:   {session.data_folder}")
+            if settings.exporter_port:
+                say(f"metrics: http://{settings.metrics_host}:{settings.exporter_port}/metrics")
             say(f"{settings.workers} workers, schedules; Ctrl-C stops everything")
             try:
                 asyncio.run(_until_failure(children, keep_order(session)))

@@ -2,15 +2,18 @@
 
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import files
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final
 
 import orjson
 
 from contract.errors import HeadraceError
+from contract.ledger.connection import translated
 from contract.settings import Settings
 from contract.side_door import JSON, Handle, Reply, Request
+from headrace.exporter.exporter import Exporter
+from headrace.exporter.page_reader import PageReader
 from headrace.exporter.replay_desk import ReplayDesk
 
 REUSED_SECONDS: Final = 1.0
@@ -32,19 +35,6 @@ _FILES: Final = {
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
-
-T = TypeVar("T")
-
-
-class Call(Protocol):
-    """Does work in the event loop of the exporter, for a thread that answers a request."""
-
-    def __call__(self, work: Coroutine[Any, Any, T], seconds: float = ...) -> T:
-        """Wait for the work.
-
-        Raises:
-            TimedOutError: it took longer, and was cancelled.
-        """
 
 
 class Glance:
@@ -77,6 +67,17 @@ class Glance:
             self._known, self._outage = self._read(), ""
         except (HeadraceError, TimeoutError) as error:
             self._outage = str(error) or "Redis does not answer"
+
+
+def page(exporter: Exporter) -> Mapping[tuple[str, str], Handle]:
+    """Give what serves the page of an exporter; it is read in that one's loop, on its client."""
+    reader = PageReader(exporter.redis, exporter.settings)
+
+    async def read() -> Mapping[str, Any]:
+        with translated(exporter.settings):
+            return await reader.read()
+
+    return page_routes(exporter.settings, lambda: exporter.call(read()))
 
 
 def page_routes(

@@ -12,8 +12,8 @@ from contract.ledger.records import Totals
 from contract.ledger.survey import LaneState
 from headrace.cli.job_bar import Lines, bar, fitted, flowed
 from headrace.cli.overview_lines import frame, nothing_runs
-from headrace.overview import DayUse, JobView, LaneView, Overview, Reason, Verdict, Wait
 from headrace.cli.progress_line import ProgressLine
+from headrace.overview import DayUse, JobView, LaneView, Overview, Reason, Verdict, Wait
 from headrace.progress import Progress
 
 PROGRESS = Progress(
