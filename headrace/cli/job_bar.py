@@ -59,11 +59,11 @@ def bar(share: float | None, cells: int) -> Text:
     """Draw a share of 1 with its percentage; it can be read without colours."""
     width = cells - 6
     if share is None:
-        return Text("─" * width, style="bright_black")
+        return Text().append("─" * width, "bright_black")
     full = int(share * width)
     done = "━" * full + ("╸" if share > 0 and full < width else "")
-    drawn = Text(done, style="green" if share >= 1 else "cyan")
-    drawn.append("─" * (width - len(done)), style="bright_black")
+    drawn = Text().append(done, "green" if share >= 1 else "cyan")
+    drawn.append("─" * (width - len(done)), "bright_black")
     drawn.append(f" {int(share * 100):>3} %")
     return drawn
 
@@ -80,7 +80,8 @@ def job_lines(title: str, progress: Progress, width: int, indent: int = 0) -> li
         head.append(fitted(title, width - indent), style="bold")
         lines = [head, Text(" " * indent).append_text(drawn)]
     figures = figures_of(progress, grouped=True)
-    lines += [Text(" " * indent + line) for line in flowed(figures, width - indent)]
+    below = indent + 2
+    lines += [Text(" " * below + line) for line in flowed(figures, width - below)]
     return lines
 
 

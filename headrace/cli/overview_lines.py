@@ -6,6 +6,7 @@ from typing import Final
 
 from rich.text import Text
 
+from contract.ledger.jobs import JobState
 from headrace.amounts import age_text, counted
 from headrace.cli.job_bar import fitted, flowed, job_lines
 from headrace.overview import JobView, LaneView, Overview, Verdict
@@ -32,11 +33,12 @@ def frame(seen: Overview, width: int, height: int | None = None, outage: str = "
     lines = [*_heading(seen, width, outage), Text()]
     for label, parts in _rows(seen):
         lines += _labelled(label, parts, width)
+    several = len({job.collection for job in seen.jobs}) > 1
     if seen.jobs:
         lines.append(Text())
     for at, job in enumerate(seen.jobs):
         left = len(seen.jobs) - at
-        block = _job(job, width)
+        block = _job(job, width, several=several)
         spare = 1 if left > 1 else 0  # for the line about those that found no room
         if height is not None and len(lines) + len(block) + spare > height:
             lines.append(Text(f"... and {left:,} more", style="bright_black"))
@@ -67,12 +69,12 @@ def _heading(seen: Overview, width: int, outage: str) -> Iterator[Text]:
     style = _STYLES[seen.verdict]
     title = f"● {seen.verdict.value}"
     at = _at(seen.now_ms)
-    yield Text(title, style=style).append(at.rjust(width - len(title)), style="bright_black")
+    yield Text().append(title, style).append(at.rjust(width - len(title)), style="bright_black")
     if not seen.reasons:
         yield from (Text(line) for line in flowed([f"  {seen.sentence}"], width))
     for reason in seen.reasons:
         first, *rest = flowed([reason.text], width - 4)
-        yield Text("  - ", style=_STYLES[reason.verdict]).append(first)
+        yield Text().append("  - ", _STYLES[reason.verdict]).append(first)
         yield from (Text(f"    {line}") for line in rest)
 
 
@@ -135,18 +137,32 @@ def _lane_row(lane: LaneView) -> tuple[str, Sequence[str]]:
 def _labelled(label: str, parts: Sequence[str], width: int) -> Iterator[Text]:
     indent = _LABEL_CELLS if width >= 2 * _LABEL_CELLS else 2
     lines = flowed(parts, width - indent)
-    yield Text(label.ljust(indent)[:indent], style="bright_black").append(lines[0])
+    yield Text().append(label.ljust(indent)[:indent], "bright_black").append(lines[0])
     yield from (Text(" " * indent + line) for line in lines[1:])
 
 
-def _job(job: JobView, width: int) -> list[Text]:
-    title = f"{job.source}  {job.state.value}"
-    if job.collection != job.source and width > _NARROW:
-        title = f"{job.source} in {job.collection}  {job.state.value}"
-    lines = job_lines(fitted(title, width), job.progress, width)
+def _job(job: JobView, width: int, *, several: bool) -> list[Text]:
+    """Write a job; with its collection if there are several, and room."""
+    names = f"{job.source} in {job.collection}" if several and width > _NARROW else job.source
+    title = fitted(f"{names}  {job.state.value}", width)
+    if job.state is JobState.DONE:
+        first, *rest = flowed([title, *_done(job)], width)
+        lines = [Text().append(title, "bold").append(first[len(title) :])]
+        return lines + [Text(f"  {line}") for line in flowed(rest, width - 2)]
+    lines = job_lines(title, job.progress, width)
     if job.held:
         lines += [Text(f"  {line}") for line in flowed([f"held: {job.held}"], width - 2)]
     return lines
+
+
+def _done(job: JobView) -> list[str]:
+    progress = job.progress
+    parts = [f"{progress.documents:,} documents", f"{progress.chunks_done:,} chunks"]
+    if progress.unchanged:
+        parts.append(f"{progress.unchanged:,} unchanged")
+    if progress.failed:
+        parts.append(f"{progress.failed:,} failed")
+    return parts
 
 
 def _at(moment_ms: float) -> str:

@@ -21,8 +21,10 @@ from headrace.overview import Overview, overview_as_dict
 from headrace.session import running_session
 from headrace.status import LOOKED_AT_JOBS, Status, status_of
 
-PIPED_CELLS: Final = 160
+PIPED_CELLS: Final = 120
 """A line where there is no terminal whose width would count."""
+FIRST_SECONDS: Final = 0.5
+"""Until the second look: there is no rate before."""
 
 
 class Screen:
@@ -94,6 +96,7 @@ async def _watch(
 ) -> None:
     where = str(settings.data_folder.absolute())
     seen: Overview | None = None
+    has_rate = False
     while True:
         begun = time.monotonic()
         outage = ""
@@ -109,4 +112,6 @@ async def _watch(
             screen.show_nothing(where, outage)
         else:
             screen.show(seen, outage)
-        await asyncio.sleep(max(0.0, begun + seconds - time.monotonic()))
+        rest = seconds if has_rate else min(seconds, FIRST_SECONDS)
+        has_rate = seen is not None
+        await asyncio.sleep(max(0.0, begun + rest - time.monotonic()))

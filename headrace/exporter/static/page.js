@@ -3,6 +3,7 @@
 const POLL_MS = 2000;
 const PATIENCE_MS = 10000;
 const KEPT_RATES = 150; // five minutes
+const FIRST_RATES = 30;
 
 const byId = (id) => document.getElementById(id);
 const grouped = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
@@ -26,7 +27,7 @@ function age(seconds) {
   return hours % 24 ? `${days} d ${hours % 24} h` : `${days} d`;
 }
 
-const clock = (ms) => new Date(ms).toLocaleTimeString();
+const clock = (ms) => new Date(ms).toLocaleTimeString([], { hour12: false });
 
 // An unchanged text is left alone: a screen reader and a selection have nothing to notice.
 function put(element, words) {
@@ -218,7 +219,8 @@ function spark(value) {
   rates.push(value);
   if (rates.length > KEPT_RATES) rates.shift();
   const most = Math.max(...rates, 1);
-  const points = rates.map((each, at) => `${200 - (rates.length - 1 - at) * (200 / (KEPT_RATES - 1))},${38 - (each / most) * 36}`);
+  const step = 200 / (Math.max(rates.length, FIRST_RATES) - 1);
+  const points = rates.map((each, at) => `${200 - (rates.length - 1 - at) * step},${38 - (each / most) * 36}`);
   byId("spark").firstElementChild.setAttribute("points", points.join(" "));
   byId("spark").setAttribute("aria-label", `chunks a second over the last ${age((rates.length * POLL_MS) / 1000)}, at most ${rate(most)}`);
 }
@@ -229,7 +231,7 @@ let announced = "";
 function judge(verdict, sentence, reasons = []) {
   byId("verdict").dataset.verdict = verdict;
   const many = reasons.length > 1;
-  put(byId("verdict-word"), { fine: "Fine", attention: "Look at this", trouble: "Trouble", unknown: "Unknown" }[verdict]);
+  put(byId("verdict-word"), { fine: "Fine", attention: "Attention", trouble: "Trouble", unknown: "Unknown" }[verdict]);
   put(byId("sentence"), many ? "" : sentence);
   const list = byId("reasons");
   while (list.children.length > (many ? reasons.length : 0)) list.lastElementChild.remove();
