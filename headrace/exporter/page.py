@@ -40,9 +40,12 @@ _FILES: Final = {
 class Glance:
     """The newest figures, for any number of threads; read when someone asks."""
 
-    def __init__(self, read: Callable[[], Mapping[str, Any]]) -> None:
-        """Begin with nothing; ``read`` may take seconds, and may fail."""
+    def __init__(
+        self, read: Callable[[], Mapping[str, Any]], now: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Begin with nothing; ``read`` may take seconds, and may fail; ``now`` is in seconds."""
         self._read = read
+        self._now = now
         self._turn = threading.Lock()
         self._known: Mapping[str, Any] = {}
         self._outage = ""
@@ -55,9 +58,9 @@ class Glance:
         """
         if self._turn.acquire(blocking=False):
             try:
-                if time.monotonic() - self._asked_at >= REUSED_SECONDS:
+                if self._now() - self._asked_at >= REUSED_SECONDS:
                     self._refresh()
-                    self._asked_at = time.monotonic()
+                    self._asked_at = self._now()
             finally:
                 self._turn.release()
         return {"read": bool(self._known), "outage": self._outage, **self._known}

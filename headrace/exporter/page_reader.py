@@ -23,7 +23,8 @@ SHOWN_JOBS: Final = 50
 SHOWN_SOURCES: Final = 200
 SHOWN_SCHEDULES: Final = 100
 LETTERS_SECONDS: Final = 5.0
-"""Between two readings of dead letters: each holds what a replay of its document needs."""
+"""Between two readings of dead letters, while their number stays: each holds what a replay of its
+document needs."""
 LETTERS_PAGE: Final = 50
 LONGEST_MESSAGE: Final = 300
 
@@ -38,6 +39,7 @@ class PageReader:
         self._looks = Looks(settings.source_tokens_per_day)
         self._letters: dict[str, Any] = {}
         self._letters_at = float("-inf")
+        self._letters_counted = 0
 
     async def read(self) -> dict[str, Any]:
         """Read everything; times are ms since the epoch, ages and rates in seconds.
@@ -48,9 +50,11 @@ class PageReader:
         is_broker = self._settings.broker_url in {None, self._settings.redis_url}
         status = await read_status(self._redis, jobs=LOOKED_AT_JOBS, is_broker=is_broker)
         seen = self._looks.add(status)
-        if time.monotonic() - self._letters_at > LETTERS_SECONDS:
+        is_old = time.monotonic() - self._letters_at > LETTERS_SECONDS
+        if is_old or seen.dead_letters != self._letters_counted:
             self._letters = await self._read_letters()
             self._letters_at = time.monotonic()
+            self._letters_counted = seen.dead_letters
         shown = overview_as_dict(seen)
         return {
             **shown,

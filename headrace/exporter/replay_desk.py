@@ -42,6 +42,8 @@ class ReplayDesk:
 
     def __init__(self, settings: Settings, replayer: Replayer | None = None) -> None:
         """Prepare; another replayer is for tests."""
+        token = settings.status_token
+        self._token = token.get_secret_value().encode() if token else b""
         self._settings = settings
         self._replay = replayer or _replayed
         # At most one at a time: each holds a model and clients.
@@ -50,7 +52,7 @@ class ReplayDesk:
     @property
     def is_open(self) -> bool:
         """Tell whether there is a token."""
-        return self._settings.status_token is not None
+        return bool(self._token)
 
     def answer(self, request: Request) -> tuple[int, dict[str, Any]]:
         """Replay what is asked for, if whoever asks may; gives status and JSON.
@@ -77,14 +79,10 @@ class ReplayDesk:
             self._turn.release()
 
     def _may(self, header: str) -> bool:
-        token = self._settings.status_token
-        if token is None or not token.get_secret_value():
-            return False
         scheme, _, given = header.partition(" ")
-        right = token.get_secret_value().encode()
-        # Headers come as Latin-1.
-        is_right = hmac.compare_digest(given.encode("latin-1", "replace"), right)
-        return is_right and scheme.lower() == "bearer"
+        # Headers come as Latin-1, whatever their bytes mean.
+        is_right = hmac.compare_digest(given.encode("latin-1", "replace"), self._token)
+        return self.is_open and is_right and scheme.lower() == "bearer"
 
     def _replay_all(self, asked: Sequence[Wanted]) -> tuple[int, dict[str, Any]]:
         counts: dict[str, int] = {}

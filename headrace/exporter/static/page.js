@@ -300,6 +300,9 @@ function showTables(status) {
   nameButton();
 }
 
+// A header takes bytes: those of UTF-8, as other programs send them.
+const bytesOf = (words) => String.fromCharCode(...new TextEncoder().encode(words));
+
 async function replay(event) {
   event.preventDefault();
   const button = byId("replay-button");
@@ -310,7 +313,7 @@ async function replay(event) {
   try {
     const answer = await fetch("replay", {
       method: "POST",
-      headers: { "Authorization": `Bearer ${byId("token").value}`, "Content-Type": "application/json" },
+      headers: { "Authorization": `Bearer ${bytesOf(byId("token").value)}`, "Content-Type": "application/json" },
       body: JSON.stringify({ documents }),
     });
     const said = await answer.json();
