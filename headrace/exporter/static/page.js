@@ -133,12 +133,14 @@ function fillProgress(cell, job) {
   if (progress.share === null) shown.removeAttribute("value");
   else shown.value = progress.share;
   shown.setAttribute("aria-label", `${job.source}, chunks written`);
-  shown.hidden = progress.share === null && !progress.listing;
+  // What is over has no way to go: a bar of what failed would look like one.
+  const over = job.state === "done";
+  shown.hidden = over || (progress.share === null && !progress.listing);
   const more = progress.listing ? "+" : "";
   const parts = [
-    progress.share === null ? "" : `${Math.floor(progress.share * 100)} %`,
-    `${number(progress.chunks_done)}/${number(progress.chunks)}${more} chunks`,
-    `${number(progress.documents_done)}/${number(progress.documents)}${more} documents`,
+    over || progress.share === null ? "" : `${Math.floor(progress.share * 100)} %`,
+    over ? counted(progress.chunks_done, "chunk") : `${number(progress.chunks_done)}/${number(progress.chunks)}${more} chunks`,
+    over ? counted(progress.documents, "document") : `${number(progress.documents_done)}/${number(progress.documents)}${more} documents`,
     progress.failed ? `${number(progress.failed)} failed` : "",
   ];
   put(figures, parts.filter(Boolean).join(" · "));
