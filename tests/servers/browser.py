@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 from base64 import b64decode
@@ -123,6 +124,7 @@ def chromium(folder: Path) -> Iterator[Page]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "HOME": str(folder)},
+        start_new_session=True,
     )
     try:
         port, path = _found(lambda: _port(profile))
@@ -132,7 +134,8 @@ def chromium(folder: Path) -> Iterator[Page]:
         with _connected(f"{address}/devtools/page/{target}") as connection:
             yield Page(connection)
     finally:
-        process.terminate()
+        # Not the process alone: Debian's is a script, and Chromium is its child.
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait(10)
 
 
