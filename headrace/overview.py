@@ -144,28 +144,8 @@ def overview(before: Status, after: Status, *, tokens_per_day: int | None = None
     def rate(number: int) -> float:
         return number / seconds if seconds else 0.0
 
-    jobs = [
-        JobView(
-            job.id,
-            job.collection,
-            job.source,
-            job.state(after.now_ms),
-            job.created_ms,
-            progress_of([job], rate(written[job.collection, job.id])),
-            job.held,
-        )
-        for job in newest
-    ]
-    waits = tuple(
-        Wait(
-            worker,
-            trouble.dependency,
-            trouble.reason[:LONGEST_REASON],
-            max(0, after.now_ms - trouble.since_ms) / 1000,
-        )
-        for worker, troubles in after.troubles.items()
-        for trouble in troubles
-    )
+    jobs = [_job_view(job, after.now_ms, rate(written[job.collection, job.id])) for job in newest]
+    waits = _waits(after)
     chunk_rate = rate(sum(written.values()))
     return Overview(
         now_ms=after.now_ms,
@@ -199,6 +179,31 @@ def overview_as_dict(seen: Overview) -> dict[str, Any]:
     for job, fields in zip(seen.jobs, shown["jobs"], strict=True):
         fields["progress"]["share"] = job.progress.share
     return {"verdict": seen.verdict.value, "sentence": seen.sentence, **shown}
+
+
+def _job_view(job: Job, now_ms: int, rate: float) -> JobView:
+    return JobView(
+        job.id,
+        job.collection,
+        job.source,
+        job.state(now_ms),
+        job.created_ms,
+        progress_of([job], rate),
+        job.held,
+    )
+
+
+def _waits(status: Status) -> tuple[Wait, ...]:
+    return tuple(
+        Wait(
+            worker,
+            trouble.dependency,
+            trouble.reason[:LONGEST_REASON],
+            max(0, status.now_ms - trouble.since_ms) / 1000,
+        )
+        for worker, troubles in status.troubles.items()
+        for trouble in troubles
+    )
 
 
 def _jobs(status: Status) -> list[Job]:
