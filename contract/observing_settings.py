@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SecretStr
 
 from contract.setting_kinds import Port
 
@@ -12,6 +12,7 @@ class ObservingSettings(BaseModel):
 
     metrics_host: str = Field("127.0.0.1", description="address that serves /metrics")
     metrics_port: Port = Field(0, description="port of /metrics, or the first of several; 0: none")
+    status_token: SecretStr | None = Field(None, description="for replays on the status page")
     exporter_port: Port = Field(0, description="port of the exporter; 0: 9102, and `up` has none")
     log_format: Literal["console", "json"] = Field(
         "console", description="of workers, producers and schedulers: for people, or for machines"

@@ -9,18 +9,21 @@ import msgspec
 from redis.asyncio import Redis
 
 from contract.lane import Lane
+from contract.ledger.connection import check, connect, translated
 from contract.ledger.control import Halt, JobControl
 from contract.ledger.jobs import Job, Jobs, collections
-from contract.ledger.ledger import Ledger
-from contract.ledger.letters import Letters
 from contract.ledger.records import Totals
-from contract.ledger.usage import Usage, day_of
+from contract.ledger.survey import LaneState, Survey
+from contract.ledger.usage import day_of
 from contract.presence import PRODUCERS_KEY, Trouble, present_workers, troubles_of
 from contract.prices import cost_usd
+from contract.settings import Settings
 from headrace.schedules.book import Book
 
 LOOKED_AT_JOBS = 200
 """Of each collection, to find those that are paused."""
+_NEVER = 2**53
+"""Later than any job in ms: the survey is asked for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class Status:
     """What workers wait for; those that wait for nothing are left out."""
     queues: Mapping[str, int] | None
     """Messages that wait, by lane; None where they lie at another broker."""
+    lanes: Mapping[str, LaneState]
+    """Unfinished batches of all collections together, by lane."""
     collections: tuple[CollectionStatus, ...]
 
 
@@ -65,18 +70,22 @@ async def read_status(redis: Redis, *, jobs: int, is_broker: bool = True) -> Sta
         jobs: how many of the newest jobs of each collection to include.
         is_broker: whether this Redis holds the queues as well.
     """
-    found = []
+    found: list[CollectionStatus] = []
+    lanes = {lane.value: LaneState() for lane in Lane}
     today = day_of(time.time())
     for name in await collections(redis):
         newest = await Jobs(redis, name).latest(max(jobs, LOOKED_AT_JOBS))
+        state = await Survey(redis, name).read(today, since_ms=_NEVER)
+        for lane, work in state.lanes.items():
+            lanes[lane.value] = _both(lanes[lane.value], work)
         shown = [job for at, job in enumerate(newest) if at < jobs or job.halt == Halt.PAUSED.value]
         found.append(
             CollectionStatus(
                 name,
-                await Ledger(redis, name).totals(),
-                await Letters(redis, name).count(),
+                state.totals,
+                state.dead_letters,
                 tuple(await JobControl(redis, name).cancelled_jobs()),
-                await Usage(redis, name).of_day(today),
+                state.tokens_today,
                 tuple(shown),
             )
         )
@@ -91,7 +100,34 @@ async def read_status(redis: Redis, *, jobs: int, is_broker: bool = True) -> Sta
         tuple(entry.schedule.name for entry in schedules if entry.is_overdue(now_ms)),
         await troubles_of(redis, workers),
         {lane.value: await redis.llen(lane.queue) for lane in Lane} if is_broker else None,
+        lanes,
         tuple(found),
+    )
+
+
+async def status_of(settings: Settings, *, jobs: int) -> Status:
+    """Read the status of servers that are there, on a client of its own.
+
+    Raises:
+        UnreachableError: Redis does not answer.
+        UsageError: it refuses the credentials.
+    """
+    redis = connect(settings)
+    try:
+        await check(redis, settings)
+        with translated(settings):
+            return await read_status(redis, jobs=jobs, is_broker=settings.broker_url is None)
+    finally:
+        await redis.aclose()
+
+
+def _both(one: LaneState, other: LaneState) -> LaneState:
+    return LaneState(
+        one.waiting + other.waiting,
+        one.resting + other.resting,
+        one.leased + other.leased,
+        one.parked + other.parked,
+        max(one.oldest_ms, other.oldest_ms),
     )
 
 
@@ -125,6 +161,7 @@ def status_as_dict(status: Status, price: float | None = None) -> dict[str, Any]
             for worker, troubles in status.troubles.items()
         },
         "queues": None if status.queues is None else dict(status.queues),
+        "lanes": {lane: asdict(work) for lane, work in status.lanes.items()},
         "collections": [
             {
                 "name": item.name,

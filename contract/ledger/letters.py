@@ -70,15 +70,19 @@ class Letters:
         )
         return [_decoder.decode(record) for record in found if record is not None]
 
-    async def scan(self) -> AsyncIterator[DeadLetter]:
-        """Give all letters, in no order; one may come twice if letters come and go meanwhile."""
+    async def scan(self, page: int = PAGE) -> AsyncIterator[DeadLetter]:
+        """Give all letters, in no order; one may come twice if letters come and go meanwhile.
+
+        Args:
+            page: about how many are read at once.
+        """
         cursor = 0
         while True:
-            page: dict[bytes, bytes]
-            cursor, page = await self.redis.hscan(  # type: ignore[assignment]
-                self.keys.dead, cursor, count=PAGE
+            found: dict[bytes, bytes]
+            cursor, found = await self.redis.hscan(  # type: ignore[assignment]
+                self.keys.dead, cursor, count=page
             )
-            for record in page.values():
+            for record in found.values():
                 yield _decoder.decode(record)
             if not cursor:
                 return

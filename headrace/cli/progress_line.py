@@ -6,9 +6,9 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, TextColumn
-from rich.progress import Progress as Bar
+from rich.live import Live
 
+from headrace.cli.job_bar import Lines, figures_of, job_lines
 from headrace.cli.output import say
 from headrace.progress import Progress
 
@@ -19,24 +19,18 @@ PLAIN_SECONDS = 5.0
 class ProgressLine:
     """Shows progress on standard error while its block lasts."""
 
-    def __init__(self) -> None:
-        """Look whether standard error is a terminal."""
-        self._console = Console(file=sys.stderr)
-        self._bar: Bar | None = None
+    def __init__(self, console: Console | None = None) -> None:
+        """Look whether standard error, or the console that is given, is a terminal."""
+        self._console = console or Console(file=sys.stderr)
+        self._live: Live | None = None
         self._said = time.monotonic()
         if self._console.is_terminal:
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(24),
-                TextColumn("{task.fields[rest]}"),
-            )
-            self._bar = Bar(*columns, console=self._console, transient=True)
-            self._task = self._bar.add_task("listing", total=None, rest="")
+            self._live = Live(console=self._console, transient=True, auto_refresh=False)
 
     def __enter__(self) -> Self:
         """Begin to show."""
-        if self._bar:
-            self._bar.start()
+        if self._live:
+            self._live.start()
         return self
 
     def __exit__(
@@ -46,19 +40,14 @@ class ProgressLine:
         traceback: TracebackType | None,
     ) -> None:
         """Take the bar away."""
-        if self._bar:
-            self._bar.stop()
+        if self._live:
+            self._live.stop()
 
     def show(self, progress: Progress) -> None:
         """Show how far it is."""
-        if self._bar:
-            self._bar.update(
-                self._task,
-                description=_stage(progress),
-                completed=progress.chunks_done,
-                total=progress.chunks or None,
-                rest=text_of(progress),
-            )
+        if self._live:
+            lines = job_lines(_stage(progress), progress, self._console.width)
+            self._live.update(Lines(lines), refresh=True)
         elif time.monotonic() - self._said >= PLAIN_SECONDS:
             self._said = time.monotonic()
             self._console.print(text_of(progress), highlight=False, soft_wrap=True)
@@ -86,30 +75,10 @@ class WorkLine:
 
 def text_of(progress: Progress) -> str:
     """Write progress on one line."""
-    more = "+" if progress.listing else ""
-    parts = [
-        f"{progress.documents_done}/{progress.documents}{more} documents",
-        f"{progress.chunks_done}/{progress.chunks}{more} chunks",
-        f"{progress.chunks_per_second:.0f} chunks/s",
-    ]
-    if progress.eta_seconds is not None:
-        parts.append(f"ETA {_clock(progress.eta_seconds)}")
-    if progress.paused:
-        parts.append("paused")
-    if progress.failed:
-        parts.append(f"{progress.failed} failed")
-    if progress.trouble:
-        parts.append(f"waiting: {progress.trouble[:80]}")
-    return ", ".join(parts)
+    return ", ".join(figures_of(progress))
 
 
 def _stage(progress: Progress) -> str:
     if progress.paused:
         return "paused"
     return "listing" if progress.listing else "ingesting"
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -8,10 +8,11 @@ from contract.settings import Settings
 from contract.side_door import Handle
 from contract.tasks import end
 from headrace.exporter.exporter import Exporter
+from headrace.exporter.page import page
 from worker.parent import end_with_parent
 
 Routes = Mapping[tuple[str, str], Handle]
-PAGES: Final[tuple[Callable[[Exporter], Routes], ...]] = ()
+PAGES: Final[tuple[Callable[[Exporter], Routes], ...]] = (page,)
 """What it serves besides metrics."""
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import asdict
 
 import orjson
 from redis.asyncio import Redis
@@ -11,6 +12,7 @@ from contract.ledger.control import Halt, JobControl
 from contract.ledger.jobs import Jobs
 from contract.ledger.letters import Letters
 from contract.ledger.records import DeadLetter
+from contract.ledger.survey import LaneState
 from contract.names import Keys
 from contract.presence import KEY, Trouble, keep_present
 from contract.queue import announce, make_app
@@ -42,6 +44,7 @@ async def test_an_empty_ledger_has_nothing_to_tell(redis: Redis) -> None:
         "overdue_schedules": [],
         "troubles": {},
         "queues": queues,
+        "lanes": {lane: asdict(LaneState()) for lane in queues},
         "collections": [],
     }
 

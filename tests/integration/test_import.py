@@ -284,5 +284,6 @@ def test_detached_import_is_done_by_up(tmp_path: Path, headrace: Command) -> Non
         "overdue_schedules": [],
         "troubles": {},
         "queues": None,
+        "lanes": {},
         "collections": [],
     }

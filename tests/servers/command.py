@@ -69,6 +69,11 @@ class Running:
         size = os.fstat(self._err.fileno()).st_size
         return os.pread(self._err.fileno(), size, 0).decode()
 
+    @property
+    def given(self) -> str:
+        """What it has written to standard output so far."""
+        return os.pread(self._out.fileno(), os.fstat(self._out.fileno()).st_size, 0).decode()
+
     def workers(self) -> list[psutil.Process]:
         """Find the worker processes that it has started."""
         found = []

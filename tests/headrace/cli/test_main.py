@@ -160,6 +160,7 @@ def test_status_of_an_unused_folder(tmp_path: Path) -> None:
         "overdue_schedules": [],
         "troubles": {},
         "queues": None,
+        "lanes": {},
         "collections": [],
     }
     assert str(tmp_path) in command.run("status").expect(0).out
