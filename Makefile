@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 DATA := .headrace-demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types check slow lock clean
+.PHONY: help dashboards demo test lint types check slow lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ test: $(READY) ## the tests that take seconds
 
 slow: $(READY) ## the tests that take minutes: real Milvus server, kills, outages
 	$(BIN)/python -m pytest -n 4 --dist loadgroup -m "slow or corpus"
+
+dashboards: $(READY) ## write grafana/dashboards anew from the code beside it
+	$(BIN)/python -m grafana
 
 lint: $(READY) ## formatting and lint
 	$(BIN)/ruff format --check .
