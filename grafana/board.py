@@ -12,7 +12,6 @@ from grafana_foundation_sdk.builders.dashboard import (
     QueryVariable,
     Row,
     TextBoxVariable,
-    ThresholdsConfig,
 )
 from grafana_foundation_sdk.builders.heatmap import HeatmapColorOptions, YAxisConfig
 from grafana_foundation_sdk.builders.heatmap import Panel as Heatmap
@@ -26,16 +25,14 @@ from grafana_foundation_sdk.models.dashboard import (
     DashboardCursorSync,
     DashboardLinkType,
     DataSourceRef,
-    DataTransformerConfig,
     DynamicConfigValue,
     MatcherConfig,
-    Threshold,
-    ThresholdsMode,
     VariableRefresh,
 )
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
+from grafana.looks import lines, merged, thresholds
 from grafana.query import Query
 
 SOURCE: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
@@ -121,7 +118,7 @@ class Board:
         panel = (
             Stat()
             .unit(unit)
-            .thresholds(_thresholds(limits, colours))
+            .thresholds(thresholds(limits, colours))
             .graph_mode(shapes.BigValueGraphMode.AREA)
             .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
             .color_mode(
@@ -148,29 +145,9 @@ class Board:
         runbook: str | None = None,
     ) -> None:
         """Add lines over time; arguments as of ``stat``, and ``top``: the axis ends there."""
-        panel = (
-            Graph()
-            .unit(unit)
-            .min(0)
-            .fill_opacity(25 if stacked else 8)
-            .line_width(1)
-            .show_points(shapes.VisibilityMode.NEVER)
-            .legend(
-                common.VizLegendOptions()
-                .show_legend(show_legend=True)
-                .display_mode(shapes.LegendDisplayMode.LIST)
-                .placement(shapes.LegendPlacement.BOTTOM)
-            )
-            .tooltip(
-                common.VizTooltipOptions()
-                .mode(shapes.TooltipDisplayMode.MULTI)
-                .sort(shapes.SortOrder.DESCENDING)
-            )
-        )
-        if stacked:
-            panel.stacking(common.StackingConfig().mode(shapes.StackingMode.NORMAL))
+        panel = lines(stacked=stacked).unit(unit)
         if limits:
-            panel.thresholds(_thresholds(limits, ("transparent", *colours[1:])))
+            panel.thresholds(thresholds(limits, ("transparent", *colours[1:])))
             panel.thresholds_style(
                 common.GraphThresholdsStyleConfig().mode(shapes.GraphThresholdsStyleMode.DASHED)
             )
@@ -248,19 +225,8 @@ class Board:
         queries = [
             Query(query.expr, query.legend, PromQueryFormat.TABLE) for query in columns.values()
         ]
-        refs = [chr(ord("A") + place) for place in range(len(columns))]
-        values = ["Value"] if len(columns) == 1 else [f"Value #{ref}" for ref in refs]
-        panel.with_transformation(DataTransformerConfig(id_val="merge", options={}))
-        panel.with_transformation(
-            DataTransformerConfig(
-                id_val="organize",
-                options={
-                    "excludeByName": {"Time": True},
-                    "indexByName": {name: n for n, name in enumerate([*labels, *values])},
-                    "renameByName": dict(zip(values, columns, strict=True)),
-                },
-            )
-        )
+        for transformation in merged(list(columns), labels):
+            panel.with_transformation(transformation)
         for name in columns:
             panel.with_override(
                 MatcherConfig(id_val="byName", options=name),
@@ -306,12 +272,3 @@ class Board:
             link = DashboardLink(f"Runbook {runbook}").type(DashboardLinkType.LINK)
             panel.links([link.url(f"${{runbooks}}/{runbook}.md").target_blank(target_blank=True)])
         self._dashboard.with_panel(panel)
-
-
-def _thresholds(limits: Sequence[float], colours: Sequence[str]) -> ThresholdsConfig:
-    steps = [Threshold(value=None, color=colours[0] if limits else "blue")]
-    steps += [
-        Threshold(value=limit, color=colour)
-        for limit, colour in zip(limits, colours[1:], strict=False)
-    ]
-    return ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)

@@ -33,14 +33,9 @@ def _now(board: Board) -> None:
     )
     board.stat(
         302,
-        "Documents to go",
-        "Of jobs under way: listed and not settled yet.",
-        Query(
-            'sum(headrace_job_documents{state="listed"}) '
-            '- sum(headrace_job_documents{state="settled"}) '
-            # Without a job under way there is nothing to go.
-            "or vector(0)"
-        ),
+        "Chunks to go",
+        "Of batches that are published and not through.",
+        Query("sum(headrace_unfinished_chunks)"),
         "short",
     )
     board.stat(
@@ -99,7 +94,8 @@ def _jobs(board: Board) -> None:
     board.graph(
         311,
         "Documents of jobs under way",
-        "Listed so far, settled (committed, unchanged, failed or superseded), and of them failed.",
+        "Listed so far; settled: of new, changed and deleted ones, those that are through, one way "
+        "or another; failed: of these, or unreadable.",
         Query(f"sum by (state) (headrace_job_documents{{{HERE}}}) or vector(0)", "{{state}}"),
         "short",
     )
@@ -220,7 +216,7 @@ def _sources(board: Board) -> None:
         "Documents that became dead letters or could not be read.",
         Query(
             "sum by (source) (increase(headrace_source_documents_total"
-            f'{{{HERE}, outcome="failed"}}[1h]))',
+            f'{{{HERE}, outcome=~"failed|unreadable"}}[1h]))',
             "{{source}}",
         ),
         "short",

@@ -1,8 +1,9 @@
 """The dashboard of Redis, Milvus and our own processes."""
 
 from grafana.board import Board
-from grafana.query import Query, per_second, quantile, quantiles
+from grafana.query import RATE, Query, per_second, quantile, quantiles
 
+OURS = "and on (job, instance) headrace_build_info"
 LAG = "headrace_event_loop_lag_seconds"
 
 
@@ -95,11 +96,12 @@ def _now(board: Board) -> None:
     )
     board.stat(
         408,
-        "Rows that differ",
-        "Documents of the last comparison whose rows in Milvus are missing, stale or too many.",
-        Query("sum(headrace_drift_documents)"),
-        "short",
-        limits=(1,),
+        "Documents that differ",
+        "Of the last sample, the share of documents whose rows in Milvus are missing, stale or too "
+        "many.",
+        Query("max(headrace_drift_documents)"),
+        "percentunit",
+        limits=(0.0001,),
         colours=("green", "red"),
         runbook="HeadraceIndexDrifting",
     )
@@ -228,6 +230,25 @@ def _processes(board: Board) -> None:
         Query("sum(increase(headrace_batches_isolated_total[1h]))", "isolated"),
         "short",
     )
+    board.graph(
+        436,
+        "Memory of processes",
+        "Resident, of each process of headrace.",
+        Query(
+            f"sum by (job, instance) (process_resident_memory_bytes {OURS})", "{{job}} {{instance}}"
+        ),
+        "bytes",
+    )
+    board.graph(
+        437,
+        "Processor time of processes",
+        "Cores in use, of each process of headrace.",
+        Query(
+            f"sum by (job, instance) (rate(process_cpu_seconds_total{RATE}) {OURS})",
+            "{{job}} {{instance}}",
+        ),
+        "short",
+    )
     board.table(
         435,
         "Versions",
@@ -251,15 +272,8 @@ def _truth(board: Board) -> None:
     board.graph(
         442,
         "Documents that differ",
-        "Found a minute, and in the newest comparison: missing_rows can't be found, stale_rows "
-        "and extra_rows should not be.",
-        [
-            Query(
-                f"60 * {per_second('headrace_drift_documents_total', by='kind')}",
-                "{{kind}} a minute",
-            ),
-            Query("max by (kind) (headrace_drift_documents)", "{{kind}} now"),
-        ],
+        "Found an hour: missing_rows can't be found, stale_rows and extra_rows should not be.",
+        Query("sum by (kind) (increase(headrace_drift_documents_total[1h]))", "{{kind}}"),
         "short",
         runbook="HeadraceIndexDrifting",
     )
