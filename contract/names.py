@@ -49,6 +49,11 @@ def cutting_field(source: str) -> str:
     return f"{source}\0cutting"
 
 
+def counter_field(counter: str, source: str) -> str:
+    """Name the field of ``Keys.counters`` that holds a counter of a source."""
+    return f"{counter}\0{source}"
+
+
 @dataclass(frozen=True, slots=True)
 class Keys:
     """The Redis keys of one collection's ledger."""
@@ -105,6 +110,19 @@ class Keys:
     def dead(self) -> str:
         """A hash: dead letters by the document's id."""
         return f"{self.prefix}:dead"
+
+    @property
+    def dead_counts(self) -> str:
+        """A hash: how many dead letters there are and ever were by reason (``dead_field``).
+
+        The steps keep it, beside a hash of the reasons by the document's id.
+        """
+        return f"{self.dead}:counts"
+
+    @property
+    def counters(self) -> str:
+        """A hash: counters by source that never fall (``counter_field``)."""
+        return f"{self.prefix}:counters"
 
     def open(self, job: str) -> str:
         """A set: documents that a job has promised and that are not through."""

@@ -164,11 +164,17 @@ def messages_by_lane(app: Celery) -> Mapping[Lane, int]:
         held = {lane: _count(channel, lane.queue) for lane in Lane}
         if hasattr(channel, "unacked_key"):
             for message in channel.client.hvals(channel.unacked_key):
-                found = _ROUTING_KEY.search(message)
-                queue = found[1].decode() if found else None
-                if queue is None or queue in QUEUES:
-                    held[Lane.of_queue(queue)] += 1
+                lane = lane_of_unacknowledged(message)
+                if lane is not None:
+                    held[lane] += 1
         return held
+
+
+def lane_of_unacknowledged(message: bytes) -> Lane | None:
+    """Tell the lane of a message that Redis keeps as handed out; None for one of another task."""
+    found = _ROUTING_KEY.search(message)
+    queue = found[1].decode() if found else None
+    return Lane.of_queue(queue) if queue is None or queue in QUEUES else None
 
 
 def messages_in(app: Celery, queue: str) -> int:

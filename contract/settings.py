@@ -208,6 +208,7 @@ class Settings(BaseModel):
     )
     metrics_host: str = Field("127.0.0.1", description="address that serves /metrics")
     metrics_port: Port = Field(0, description="port of /metrics, or the first of several; 0: none")
+    exporter_port: Port = Field(0, description="port of the exporter; 0: 9102, and `up` has none")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

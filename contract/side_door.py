@@ -51,7 +51,14 @@ State = Callable[[], Mapping[str, Any]]
 class SideDoor:
     """Serves until closed; a port that is taken is an error, never a silent absence."""
 
-    def __init__(self, host: str, port: int, routes: Mapping[tuple[str, str], Handle]) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        routes: Mapping[tuple[str, str], Handle],
+        *,
+        setting: str = "HEADRACE_METRICS_PORT",
+    ) -> None:
         """Bind and serve in threads.
 
         Args:
@@ -59,6 +66,7 @@ class SideDoor:
             port: port to bind; 0 for any free one.
             routes: (method, path) -> what answers; called in a thread of its own, and a
                 failure there becomes a 500 without its text.
+            setting: names the port, for the error.
 
         Raises:
             UsageError: the address can't be bound.
@@ -68,7 +76,7 @@ class SideDoor:
         except OSError as error:
             raise UsageError(
                 f"can't serve metrics on {host}:{port}: {error.strerror}; set another "
-                "HEADRACE_METRICS_PORT, or 0 for none"
+                f"{setting}, or 0 for none"
             ) from error
         self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])

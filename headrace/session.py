@@ -28,6 +28,11 @@ PRODUCER_COMMAND = (
     *("--without-gossip", "--without-mingle", "--without-heartbeat"),
 )
 
+EXPORTER_COMMAND = (
+    *(sys.executable, "-c", "from headrace.cli.main import main; main()"),
+    "exporter",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
@@ -151,6 +156,18 @@ def start_producer(session: Session, on_exit: OnExit) -> Children:
         session.data_folder / "logs",
         on_exit,
         name="producer",
+    )
+
+
+def start_exporter(session: Session, on_exit: OnExit) -> Children:
+    """Prepare an exporter that ends with this process; enter the result to start it."""
+    return Children(
+        lambda _: EXPORTER_COMMAND,
+        worker_environment(session.settings),
+        1 if session.settings.exporter_port else 0,
+        session.data_folder / "logs",
+        on_exit,
+        name="exporter",
     )
 
 

@@ -28,6 +28,8 @@ from producers.publishing import HighWater, Publisher
 from producers.pulse import Pulse
 from producers.reading import Reader
 from producers.share import Share
+from producers.sources.chosen_files import ChosenFiles
+from producers.sources.shard import Shard
 from producers.sources.source import Source
 from producers.spending import Budgets, Spending
 from producers.splitting import SplitOptions
@@ -180,6 +182,8 @@ class Producer:
             await self._jobs.note_trouble(self.job, trouble)
         if self.tally.held:
             await self._jobs.hold(self.job, self.tally.held)
+        elif not trouble and not isinstance(self._source, Shard | ChosenFiles):
+            await self._jobs.mark_complete(self._source.name)
         await self._jobs.seal(self.job, self.tally.counters())
         if guard is not None:
             raise guard

@@ -115,6 +115,7 @@ class StreamProducer:
                     await publisher.publish(self._batches(parts, haul))
                     await pulse.beat()  # of a cancelled job not all was published
                     await self._stream.acknowledge(haul)
+                    await self._jobs.mark_complete(self._stream.name)
             finally:
                 await end(coming)
         await pulse.beat()

@@ -10,8 +10,9 @@ from typing import Any
 from redis.asyncio import Redis
 
 from contract.ledger.connection import text
+from contract.ledger.counters import BEGUN, COMPLETED
 from contract.ledger.scripts import script
-from contract.names import COLLECTIONS_KEY, Keys
+from contract.names import COLLECTIONS_KEY, Keys, counter_field
 
 KEPT_JOBS = 1_000
 """How many jobs of a collection are remembered."""
@@ -136,6 +137,7 @@ class Jobs:
             self.keys.job(job),
             mapping={"source": source, "created_ms": now, "seen_ms": now, "sealed": 0},
         )
+        pipe.hsetnx(self.keys.counters, counter_field(BEGUN, source), str(now))
         pipe.zrange(self.keys.jobs, 0, -KEPT_JOBS - 1)
         *_, oldest = await pipe.execute()
         if oldest:
@@ -148,7 +150,7 @@ class Jobs:
         return job
 
     async def report(self, job: str, counts: Mapping[str, int]) -> None:
-        """Write the producer's own counters, and that it is alive."""
+        """Write the producer's own counters, which only rise, and that it is alive."""
         await self._write(job, {**counts, "seen_ms": _now_ms()})
 
     async def mark_watching(self, job: str) -> None:
@@ -159,6 +161,11 @@ class Jobs:
         """Say that everything is published."""
         now = _now_ms()
         await self._write(job, {**counts, "seen_ms": now, "sealed": 1, "finished_ms": now})
+
+    async def mark_complete(self, source: str) -> None:
+        """Say that a whole listing of a source, or a haul of it, is published."""
+        field = counter_field(COMPLETED, source)
+        await self.redis.hset(self.keys.counters, field, str(_now_ms()))
 
     async def note_trouble(self, job: str, message: str) -> None:
         """Keep the last thing that went wrong and will be tried again, for people to see."""
@@ -180,7 +187,7 @@ class Jobs:
     async def get(self, job: str) -> Job | None:
         """Give one job, or None when it is not known."""
         fields = await self.redis.hgetall(self.keys.job(job))
-        return _job(job, self.collection, fields) if fields else None
+        return job_of(job, self.collection, fields) if fields else None
 
     async def latest(self, number: int) -> list[Job]:
         """List the newest jobs, newest first."""
@@ -190,7 +197,7 @@ class Jobs:
         for name in names:
             pipe.hgetall(self.keys.job(name))
         found = zip(names, await pipe.execute(), strict=True)
-        return [_job(name, self.collection, fields) for name, fields in found if fields]
+        return [job_of(name, self.collection, fields) for name, fields in found if fields]
 
 
 async def collections(redis: Redis) -> list[str]:
@@ -207,7 +214,8 @@ async def find_job(redis: Redis, job: str) -> Job | None:
     return None
 
 
-def _job(name: str, collection: str, fields: Mapping[Any, Any]) -> Job:
+def job_of(name: str, collection: str, fields: Mapping[Any, Any]) -> Job:
+    """Read a job from the fields of its hash."""
     values = {text(key): text(value) for key, value in fields.items()}
     job = Job(
         id=name,

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 import msgspec
 from redis.asyncio import Redis
 
+from contract.ledger.counters import LetterCounts, letter_counts_of
 from contract.ledger.records import DeadLetter
 from contract.ledger.scripts import script
 from contract.names import Keys, listing_field, reading_field
@@ -46,7 +47,7 @@ class Letters:
                 args=[
                     letter.document_id, letter.version, msgspec.msgpack.encode(letter),
                     letter.at_ms, letter.source, letter.key_bytes,
-                    listing_field(letter.source), reading_field(letter.source),
+                    listing_field(letter.source), reading_field(letter.source), letter.reason,
                 ],
                 client=pipe,
             )  # fmt: skip
@@ -55,6 +56,10 @@ class Letters:
     async def count(self) -> int:
         """Count them."""
         return int(await self.redis.hlen(self.keys.dead))
+
+    async def counts(self) -> LetterCounts:
+        """Count them by reason; those that an older release wrote are left out."""
+        return letter_counts_of(await self.redis.hgetall(self.keys.dead_counts))
 
     async def get(self, documents: Sequence[str]) -> list[DeadLetter]:
         """Give the letters of some documents; those that have none are left out."""

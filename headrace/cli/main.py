@@ -35,6 +35,7 @@ COMMANDS = {
     "worker": "Run one worker process in the foreground.",
     "producer": "Carry out scheduled runs in the foreground.",
     "scheduler": "Have schedules run as they are due, and keep order.",
+    "exporter": "Serve metrics of what is in Redis and Milvus.",
     "up": "Run embedded servers and workers until Ctrl-C.",
     "doctor": "Check settings, servers, model and workers.",
     "bench": "Measure speed beside the bare limit.",

@@ -17,6 +17,7 @@ from headrace.session import (
     is_local,
     open_session,
     port_of,
+    start_exporter,
     start_producer,
     start_workers,
 )
@@ -49,9 +50,12 @@ def up_command(*, workers: int | None) -> int:
         with (
             start_workers(session, settings.workers, on_exit) as children,
             start_producer(session, lambda *_: None),
+            start_exporter(session, lambda *_: None),
         ):
             say(f"Milvus: {effective.milvus_uri}")
             say(f"data:   {session.data_folder}")
+            if settings.exporter_port:
+                say(f"metrics: http://{settings.metrics_host}:{settings.exporter_port}/metrics")
             say(f"{settings.workers} workers, schedules; Ctrl-C stops everything")
             try:
                 asyncio.run(_until_failure(children, keep_order(scheduling)))

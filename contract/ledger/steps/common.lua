@@ -8,10 +8,47 @@ local function now_ms()
 end
 
 -- Count for a job, unless it is forgotten: counters of its own would be kept for ever.
-local function count(job, ...)
+local function count_of_job(job, ...)
   if redis.call('EXISTS', job) == 0 then return end
   local pairs_of = {...}
   for at = 1, #pairs_of, 2 do redis.call('HINCRBY', job, pairs_of[at], pairs_of[at + 1]) end
+end
+
+-- Count for a source, for ever: these never fall, whatever jobs are forgotten.
+local function count_of_source(job, source, ...)
+  local counters = string.match(job, '^.-}:') .. 'counters'
+  local pairs_of = {...}
+  for at = 1, #pairs_of, 2 do
+    local more = tonumber(pairs_of[at + 1])
+    if more > 0 then redis.call('HINCRBY', counters, pairs_of[at] .. '\0' .. source, more) end
+  end
+end
+
+-- Count for a job and for its source; of a forgotten job for the source that is given.
+local function count(job, source, ...)
+  count_of_job(job, ...)
+  source = redis.call('HGET', job, 'source') or source
+  if source then count_of_source(job, source, ...) end
+end
+
+-- Committed deletions are counted apart as well, once there are any.
+local function count_removed(job, source, removed)
+  if removed > 0 then count(job, source, 'documents_removed', removed) end
+end
+
+-- The reasons of dead letters, one for each letter, and how many there are and ever were.
+local function drop_reason(dead, id)
+  local reason = redis.call('HGET', dead .. ':reasons', id)
+  if not reason then return end -- an older release's
+  redis.call('HDEL', dead .. ':reasons', id)
+  redis.call('HINCRBY', dead .. ':counts', 'now\0' .. reason, -1)
+end
+
+local function note_reason(dead, id, reason, is_news)
+  drop_reason(dead, id)
+  redis.call('HSET', dead .. ':reasons', id, reason)
+  redis.call('HINCRBY', dead .. ':counts', 'now\0' .. reason, 1)
+  if is_news then redis.call('HINCRBY', dead .. ':counts', 'written\0' .. reason, 1) end
 end
 
 -- A batch is through, or nobody is to work at it any more.
@@ -111,7 +148,7 @@ local function forgive(document, id, dead, reading)
   local letter = redis.call('HMGET', document, 'letter', 'letter_reading')
   local later = letter[1] == '0' and reading > 0 and tonumber(letter[2] or 0) > reading
   if not later then
-    redis.call('HDEL', dead, id)
+    if redis.call('HDEL', dead, id) == 1 then drop_reason(dead, id) end
     redis.call('HDEL', document, 'letter', 'letter_ms', 'letter_reading')
   end
 end

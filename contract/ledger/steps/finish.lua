@@ -10,7 +10,7 @@ local DAY_MS = 24 * 3600 * 1000
 local USAGE_KEPT_MS = 7 * DAY_MS -- far longer than a producer's clock may be wrong
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 local due = now_ms() + tonumber(ARGV[9])
-local committed, withdrawn = 0, 0
+local committed, removed, withdrawn = 0, 0, 0
 for part = 1, #KEYS - 8 do
   local document = KEYS[part + 8]
   local version, verdict = ARGV[2 * part + 11], ARGV[2 * part + 12]
@@ -23,6 +23,7 @@ for part = 1, #KEYS - 8 do
       conclude(document, id, ARGV[6], KEYS[6], KEYS[7], due)
       redis.call('HDEL', document, 'unknown_older')
       committed = committed + 1
+      if state[5] == '0' then removed = removed + 1 end
     elseif verdict == 'withdraw' then
       inter(KEYS[7], due, id, (state[4] or '') .. version .. ':' .. state[5])
       redis.call('HSET', document, 'withdrawn', version, 'older', '')
@@ -42,7 +43,8 @@ if source and tonumber(ARGV[3]) > 0 then
   redis.call('PEXPIRE', usage, USAGE_KEPT_MS)
 end
 strike_off(KEYS[1], ARGV[1], KEYS[2], KEYS[3], KEYS[4], ARGV[8])
-count(KEYS[5], 'chunks_written', ARGV[2], 'chunks_reused', ARGV[4], 'tokens', ARGV[3],
+count(KEYS[5], source, 'chunks_written', ARGV[2], 'chunks_reused', ARGV[4], 'tokens', ARGV[3],
   'chunks_cached', ARGV[10], 'tokens_saved', ARGV[11],
   'documents_committed', committed, 'documents_failed', withdrawn)
+count_removed(KEYS[5], source, removed)
 return 1

@@ -25,7 +25,7 @@ else redis.call('ZADD', KEYS[2], now_ms(), ARGV[1]) end
 redis.call('HINCRBY', KEYS[3], 'batches', 1)
 redis.call('HINCRBY', KEYS[3], 'chunks', ARGV[4])
 redis.call('HINCRBY', KEYS[3], 'bytes', #ARGV[2])
-count(KEYS[4], 'batches_published', 1)
+count_of_job(KEYS[4], 'batches_published', 1)
 for _, part in ipairs(needed) do
   local first, units = ARGV[3 * part + 4], ARGV[3 * part + 5]
   if redis.call('HSETNX', KEYS[part + 5], 'part:' .. first, units) == 1 then

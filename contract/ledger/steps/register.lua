@@ -55,7 +55,10 @@ if not again then
       ended = fields[10] == fields[2] and 'documents_cancelled' or 'documents_superseded'
     end
     if redis.call('SREM', ARGV[9] .. fields[8], id) == 1 then
-      count(ARGV[8] .. fields[8], ended, 1)
+      count(ARGV[8] .. fields[8], ARGV[2], ended, 1)
+      if ended == 'documents_committed' and fields[9] == '0' then
+        count_removed(ARGV[8] .. fields[8], ARGV[2], 1)
+      end
     end
   else
     redis.call('HSET', KEYS[1], 'older', '')
@@ -81,5 +84,5 @@ if chunks == 0 then
 elseif tonumber(redis.call('HGET', KEYS[1], 'committed_count') or 0) == 0 then
   outcome, twin = 'new', redis.call('HGET', KEYS[7], hash) or ''
 end
-if not again then count(KEYS[3], 'documents_' .. outcome, 1, 'chunks', chunks) end
+if not again then count(KEYS[3], ARGV[2], 'documents_' .. outcome, 1, 'chunks', chunks) end
 return {outcome, version, ARGV[6], twin}

@@ -19,7 +19,7 @@ for child = 1, children do
   if redis.call('EXISTS', KEYS[5 + child]) == 0 then
     redis.call('HSET', KEYS[5 + child], 'payload', payload, 'job', before[1], 'chunks', size,
       'bytes', #payload, 'crashes', before[4], 'alone_crashes', 0, 'attempts', before[5],
-      'lane', before[7] or 'bulk')
+      'lane', before[7] or 'bulk', 'published_ms', before[8] or now_ms())
     if before[6] then redis.call('HSET', KEYS[5 + child], 'first_error', before[6]) end
     if before[8] then redis.call('HSET', KEYS[5 + child], 'published_ms', before[8]) end
     redis.call('ZADD', KEYS[2], 0, id)
@@ -47,5 +47,5 @@ redis.call('ZREM', KEYS[3], ARGV[1])
 redis.call('HINCRBY', KEYS[4], 'batches', batches)
 redis.call('HINCRBY', KEYS[4], 'chunks', chunks - tonumber(before[2]))
 redis.call('HINCRBY', KEYS[4], 'bytes', bytes - tonumber(before[3]))
-count(KEYS[5], 'batches_published', batches)
+count_of_job(KEYS[5], 'batches_published', batches)
 return 1

@@ -1,7 +1,10 @@
 """What must hold of the ledger and of Milvus, held against the model."""
 
+from collections import Counter
+
 from redis.asyncio import Redis
 
+from contract.ledger.counters import Counters
 from contract.ledger.jobs import Jobs
 from contract.ledger.ledger import Ledger
 from contract.ledger.records import DeadLetter
@@ -42,6 +45,7 @@ class Judge:
         """Look at everything, when all has come to an end."""
         self._compare_rows()
         await self._compare_counters()
+        await self.compare_letter_counts()
         await self._compare_keys()
 
     def _compare_rows(self) -> None:
@@ -61,6 +65,17 @@ class Judge:
             assert job.count("batches_finished") == job.count("batches_published")
             assert sum(map(job.count, PROMISED)) == sum(map(job.count, ENDS))
             assert (job.halt == "cancelled") == (job.id in self.world.cancelled)
+        sums = sum((Counter(job.counts) for job in jobs.values()), Counter[str]())
+        counted = {name: n for name, n in sums.items() if not name.startswith("batches_")}
+        counters = (await Counters(self.redis, self.ledger.collection).by_source()).get(SOURCE, {})
+        assert {n: v for n, v in counters.items() if not n.endswith("_ms")} == counted
+
+    async def compare_letter_counts(self) -> None:
+        """Each dead letter is counted by its reason, and was written once."""
+        letters = Counter(letter.reason for letter in (await self.letters()).values())
+        counts = await self.ledger.letters.counts()
+        assert {reason: n for reason, n in counts.now.items() if n} == dict(letters)
+        assert all(counts.written[reason] >= n for reason, n in letters.items())
 
     async def _compare_keys(self) -> None:
         """No key or field of finished work is left."""

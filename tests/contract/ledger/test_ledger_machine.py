@@ -120,6 +120,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for _ in range(steps):
             left = self.run(producer.step())
             self.run(self.judge.compare_readings())
+            self.run(self.judge.compare_letter_counts())
             if not left:
                 self.producers.remove(producer)
                 return
@@ -181,7 +182,9 @@ class LedgerMachine(RuleBasedStateMachine):
     def let_work(self, worker: Worker, steps: int) -> None:
         """Let a worker do so many steps, or all it has."""
         for _ in range(steps):
-            if not self.run(worker.step()):
+            left = self.run(worker.step())
+            self.run(self.judge.compare_letter_counts())
+            if not left:
                 self.workers.remove(worker)
                 return
 

@@ -1,0 +1,1 @@
+"""The exporter: what ledgers, schedules, Redis and Milvus hold, as metrics."""
