@@ -190,13 +190,6 @@ def _requests(board: Board) -> None:
 def _cost(board: Board) -> None:
     board.row(230, "Cost")
     board.graph(
-        231,
-        "Tokens",
-        "Embedded a second.",
-        Query(per_second("headrace_embedding_tokens_total"), "tokens"),
-        "short",
-    )
-    board.graph(
         232,
         "Dollars an hour",
         "Spent, and saved by the cache, at the pace of the moment.",

@@ -30,6 +30,7 @@ def _now(board: Board) -> None:
         "Of all collections, paused ones as well.",
         Query("sum(headrace_active_jobs)"),
         "short",
+        width=4,
     )
     board.stat(
         302,
@@ -37,6 +38,7 @@ def _now(board: Board) -> None:
         "Of batches that are published and not through.",
         Query("sum(headrace_unfinished_chunks)"),
         "short",
+        width=4,
     )
     board.stat(
         303,
@@ -45,6 +47,7 @@ def _now(board: Board) -> None:
         Query("max(headrace_job_eta_seconds)"),
         "s",
         empty="no job",
+        width=4,
     )
     board.stat(
         304,
@@ -52,6 +55,7 @@ def _now(board: Board) -> None:
         "That are active; paused ones are not counted.",
         Query('sum(headrace_schedules{state="active"})'),
         "short",
+        width=4,
     )
     board.stat(
         305,
@@ -63,13 +67,7 @@ def _now(board: Board) -> None:
         limits=(1,),
         colours=("green", "red"),
         runbook="HeadraceScheduleOverdue",
-    )
-    board.stat(
-        306,
-        "Producers",
-        "Producer processes that say in Redis that they live; they carry out scheduled runs.",
-        Query('sum(headrace_workers_present{kind="producer"})'),
-        "short",
+        width=4,
     )
     board.stat(
         307,
@@ -79,13 +77,7 @@ def _now(board: Board) -> None:
         "s",
         empty="no source",
         runbook="HeadraceSourceStale",
-    )
-    board.stat(
-        308,
-        "Documents",
-        "Known to the ledger, of all sources.",
-        Query("sum(headrace_source_documents) or vector(0)"),
-        "short",
+        width=4,
     )
 
 
@@ -150,19 +142,16 @@ def _schedules(board: Board) -> None:
     )
     board.graph(
         323,
-        "Runs",
-        "Runs that ended, an hour, by outcome.",
-        Query("sum by (outcome) (increase(headrace_runs_total[1h]))", "{{outcome}}"),
+        "Due times and runs, an hour",
+        "What schedulers did with due times, and how runs ended in producers.",
+        [
+            Query(
+                "sum by (outcome) (increase(headrace_scheduler_fired_total[1h]))",
+                "due: {{outcome}}",
+            ),
+            Query("sum by (outcome) (increase(headrace_runs_total[1h]))", "run: {{outcome}}"),
+        ],
         "short",
-        stacked=True,
-    )
-    board.graph(
-        324,
-        "Due times dealt with",
-        "By schedulers, an hour, by what they did.",
-        Query("sum by (outcome) (increase(headrace_scheduler_fired_total[1h]))", "{{outcome}}"),
-        "short",
-        stacked=True,
     )
     board.graph(
         325,

@@ -152,8 +152,12 @@ def _flow(board: Board) -> None:
         115,
         "Batches by outcome",
         "How workers' dealings with batches ended, a second. lost: a lease ran out; given_back: "
-        "tried again later; split: workers had died of it; dropped: a copy of a message.",
-        Query(per_second("headrace_batches_total", by="outcome"), "{{outcome}}"),
+        "tried again later; split: workers had died of it, as of those that are run alone; "
+        "dropped: a copy of a message.",
+        [
+            Query(per_second("headrace_batches_total", by="outcome"), "{{outcome}}"),
+            Query(per_second("headrace_batches_isolated_total"), "run alone or halved"),
+        ],
         "ops",
     )
     board.graph(
@@ -229,14 +233,6 @@ def _trouble(board: Board) -> None:
         "Failed attempts by reason",
         "Attempts of workers that failed, a second; most are made again.",
         Query(per_second("headrace_errors_total", by="reason"), "{{reason}}"),
-        "ops",
-        stacked=True,
-    )
-    board.graph(
-        132,
-        "Failed attempts by stage",
-        "The same by what was being done.",
-        Query(per_second("headrace_errors_total", by="stage"), "{{stage}}"),
         "ops",
         stacked=True,
     )

@@ -166,20 +166,14 @@ def _redis(board: Board) -> None:
     board.graph(
         421,
         "Memory of Redis",
-        "In use, and maxmemory (0: none is set).",
+        "In use, of it the payload of batches that are not through, and maxmemory (0: none).",
         [
             Query("max(headrace_redis_used_memory_bytes)", "in use"),
+            Query("sum(headrace_unfinished_bytes)", "payload of unfinished batches"),
             Query("max(headrace_redis_max_memory_bytes)", "maxmemory"),
         ],
         "bytes",
         runbook="HeadraceRedisMemoryHigh",
-    )
-    board.graph(
-        422,
-        "Payload in Redis",
-        "Text of batches that are not through.",
-        Query("sum(headrace_unfinished_bytes)", "unfinished"),
-        "bytes",
     )
     board.graph(
         423,
@@ -224,13 +218,6 @@ def _processes(board: Board) -> None:
         runbook="HeadraceEventLoopLag",
     )
     board.graph(
-        434,
-        "Batches halved or run alone, an hour",
-        "Because workers had died of them; batches_isolated.",
-        Query("sum(increase(headrace_batches_isolated_total[1h]))", "isolated"),
-        "short",
-    )
-    board.graph(
         436,
         "Memory of processes",
         "Resident, of each process of headrace.",
@@ -263,17 +250,14 @@ def _processes(board: Board) -> None:
 def _truth(board: Board) -> None:
     board.row(440, "Are the numbers true?")
     board.graph(
-        441,
-        "Documents compared with Milvus",
-        "Documents of the ledger whose rows were looked up, a minute.",
-        Query(f"60 * {per_second('headrace_drift_documents_checked_total')}", "compared"),
-        "short",
-    )
-    board.graph(
         442,
-        "Documents that differ",
-        "Found an hour: missing_rows can't be found, stale_rows and extra_rows should not be.",
-        Query("sum by (kind) (increase(headrace_drift_documents_total[1h]))", "{{kind}}"),
+        "Documents compared with Milvus, an hour",
+        "Samples of the ledger, and those that differ: missing_rows can't be found, stale_rows and "
+        "extra_rows should not be.",
+        [
+            Query("sum(increase(headrace_drift_documents_checked_total[1h]))", "compared"),
+            Query("sum by (kind) (increase(headrace_drift_documents_total[1h]))", "{{kind}}"),
+        ],
         "short",
         runbook="HeadraceIndexDrifting",
     )

@@ -206,7 +206,7 @@ def _watched(folder: Path, ports: dict[str, int], called: Pager) -> Iterator[Pro
 
 
 def _all_up(prometheus: Prometheus, number: int) -> bool:
-    return sum(target["health"] == "up" for target in prometheus.targets()) == number
+    return [target["health"] for target in prometheus.targets()] == ["up"] * number
 
 
 def _shorter_window(found: re.Match[str]) -> str:

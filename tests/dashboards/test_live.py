@@ -74,8 +74,8 @@ def test_every_variable_offers_something(system: System) -> None:
 
 def test_every_rule_works(system: System, begun: float) -> None:
     """Rules are evaluated without fault or warning; recordings have values, alerts series."""
-    for rule in system.prometheus.rules():
-        assert rule["health"] == "ok", (rule["name"], rule.get("lastError"))
+    for loaded in system.prometheus.rules():
+        assert loaded["health"] == "ok", (loaded["name"], loaded.get("lastError"))
     for rule in rules():
         answer = system.prometheus.now(rule.expr)
         assert not answer.warnings, (rule.alert or rule.record, answer.warnings)

@@ -92,3 +92,12 @@ def test_alertmanager_speaks_of_alerts_that_exist() -> None:
         for one in re.sub(r"^Headrace\((.*)\)$", r"\1", found[2]).split("|"):
             name = one if one.startswith("Headrace") else f"Headrace{one}"
             assert any(re.fullmatch(name, alert) for alert in NAMES), name
+
+
+def test_panels_that_runbooks_name_exist() -> None:
+    """“Title” in a runbook is the title of a panel."""
+    titles = {panel["title"] for board in boards().values() for panel in board["panels"]}
+    for path in RUNBOOKS.glob("*.md"):
+        for title in re.findall(r"“([^”]+)”", path.read_text()):
+            if not title.startswith("Redis was lost"):
+                assert title in titles, (path.name, title)

@@ -93,6 +93,8 @@ def prometheus_server(folder: Path, config: Path) -> Iterator[Prometheus]:
     command = (
         *(program("prometheus"), f"--config.file={config}", f"--storage.tsdb.path={folder}"),
         *(f"--web.listen-address={_HOST}:{port}", "--log.level=warn"),
+        # What it sends before it has found Alertmanager is lost, and sent again after a minute.
+        "--rules.alert.resend-delay=2s",
     )
     with _running(command, folder, f"http://{_HOST}:{port}/-/ready"):
         yield Prometheus(f"http://{_HOST}:{port}")
