@@ -22,6 +22,7 @@ from worker.canaries import make_breakers
 from worker.embedding.budget import Budget
 from worker.embedding.build import make_embedder
 from worker.embedding.cached import with_cache
+from worker.embedding.embedder import Embedder
 from worker.embedding.metered import MeteredEmbedder
 from worker.embedding.rate_headers import advertised
 from worker.eraser import Erasers
@@ -95,19 +96,8 @@ async def compose(
     """
     redis = connect_redis(settings, patience_seconds=settings.outage_patience_seconds)
     clients.push_async_callback(redis.aclose)
-    counts = metrics.embedding
-    budget = Budget(redis, account(settings), budget_rates(settings), counts.throttled.inc)
-    counts.watch(lambda: budget.rates)
-    model = MeteredEmbedder(
-        make_embedder(
-            settings,
-            lambda headers: budget.learn(advertised(headers)),
-            cuts=settings.overlong_chunks == "cut",
-        ),
-        counts.requested,
-    )
+    model, embedder = _embedders(settings, redis, metrics)
     clients.push_async_callback(model.aclose)
-    embedder = shared_embedder(settings, model, budget, metrics.requests)
     stores = Stores(settings, redis, model, metrics.store.observe)
     clients.push_async_callback(stores.close)
     store_of = shared_stores(settings, stores, metrics.requests).get
@@ -142,6 +132,22 @@ async def compose(
     }
     tasks = [asyncio.create_task(work, name=name) for name, work in background.items()]
     return Composition(ingester, troubles, tasks)
+
+
+def _embedders(settings: Settings, redis: Redis, metrics: Metrics) -> tuple[Embedder, Embedder]:
+    """Give the model, and the way to it that batches share; who closes the one closes both."""
+    counts = metrics.embedding
+    budget = Budget(redis, account(settings), budget_rates(settings), counts.throttled.inc)
+    counts.watch(lambda: budget.rates)
+    model = MeteredEmbedder(
+        make_embedder(
+            settings,
+            lambda headers: budget.learn(advertised(headers)),
+            cuts=settings.overlong_chunks == "cut",
+        ),
+        counts.requested,
+    )
+    return model, shared_embedder(settings, model, budget, metrics.requests)
 
 
 def _ledgers(settings: Settings, redis: Redis) -> Callable[[str], Ledger]:

@@ -25,7 +25,7 @@ from tests.servers.prometheus import (
     pager,
     prometheus_server,
 )
-from tests.servers.redis import free_port, redis_tcp_server
+from tests.servers.redis import redis_tcp_server, reserved_port
 
 SHORTER = 60
 """Alerts of the copy wait and look back so many times shorter than those that are shipped."""
@@ -129,7 +129,7 @@ def running_system(folder: Path) -> Iterator[System]:
             collection="handbook",
         )
         names = ("worker-1", "worker-2", "producer", "scheduler", "exporter")
-        ports = {name: free_port() for name in names}
+        ports = {name: stack.enter_context(reserved_port()) for name in names}
         workers = [
             stack.enter_context(command.started("worker", "--metrics-port", str(ports[name])))
             for name in names[:2]
@@ -201,12 +201,17 @@ def _watched(folder: Path, ports: dict[str, int], called: Pager) -> Iterator[Pro
         config = folder / "prometheus.json"
         config.write_text(json.dumps(prometheus_config(rules, manager, ports)))
         with prometheus_server(folder / "prometheus", config) as prometheus:
-            until(lambda: _all_up(prometheus, len(ports)), "all targets to be scraped", 60)
+            until(lambda: not _unscraped(prometheus), "all targets to be scraped", 60)
             yield prometheus
 
 
-def _all_up(prometheus: Prometheus, number: int) -> bool:
-    return [target["health"] for target in prometheus.targets()] == ["up"] * number
+def _unscraped(prometheus: Prometheus) -> dict[str, str]:
+    """Give the targets that were not scraped yet, or in vain, and why."""
+    return {
+        target["scrapeUrl"]: target["lastError"]
+        for target in prometheus.targets()
+        if target["health"] != "up"
+    }
 
 
 def _shorter_window(found: re.Match[str]) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.servers.redis import free_port
+from tests.servers.redis import reserved_port
 
 _HOST = "127.0.0.1"
 _START_SECONDS = 30.0
@@ -89,28 +89,28 @@ class Prometheus:
 @contextlib.contextmanager
 def prometheus_server(folder: Path, config: Path) -> Iterator[Prometheus]:
     """Run Prometheus with a configuration until the end of the block."""
-    port = free_port()
-    command = (
-        *(program("prometheus"), f"--config.file={config}", f"--storage.tsdb.path={folder}"),
-        *(f"--web.listen-address={_HOST}:{port}", "--log.level=warn"),
-        # What it sends before it has found Alertmanager is lost, and sent again after a minute.
-        "--rules.alert.resend-delay=2s",
-    )
-    with _running(command, folder, f"http://{_HOST}:{port}/-/ready"):
-        yield Prometheus(f"http://{_HOST}:{port}")
+    with reserved_port() as port:
+        command = (
+            *(program("prometheus"), f"--config.file={config}", f"--storage.tsdb.path={folder}"),
+            *(f"--web.listen-address={_HOST}:{port}", "--log.level=warn"),
+            # What it sends before it has found Alertmanager is lost, and sent again after a minute.
+            "--rules.alert.resend-delay=2s",
+        )
+        with _running(command, folder, f"http://{_HOST}:{port}/-/ready"):
+            yield Prometheus(f"http://{_HOST}:{port}")
 
 
 @contextlib.contextmanager
 def alertmanager_server(folder: Path, config: Path) -> Iterator[str]:
     """Run Alertmanager with a configuration; gives its host and port."""
-    port = free_port()
-    command = (
-        *(program("prometheus-alertmanager"), f"--config.file={config}"),
-        *(f"--storage.path={folder}", f"--web.listen-address={_HOST}:{port}"),
-        *("--cluster.listen-address=", "--log.level=warn"),
-    )
-    with _running(command, folder, f"http://{_HOST}:{port}/-/ready"):
-        yield f"{_HOST}:{port}"
+    with reserved_port() as port:
+        command = (
+            *(program("prometheus-alertmanager"), f"--config.file={config}"),
+            *(f"--storage.path={folder}", f"--web.listen-address={_HOST}:{port}"),
+            *("--cluster.listen-address=", "--log.level=warn"),
+        )
+        with _running(command, folder, f"http://{_HOST}:{port}/-/ready"):
+            yield f"{_HOST}:{port}"
 
 
 @dataclass(frozen=True, slots=True)

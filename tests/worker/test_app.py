@@ -127,7 +127,9 @@ async def test_a_batch_goes_through_and_sigterm_ends_the_worker(
         assert shop.rows() == {"one": ["a", "b", "c"], "two": ["d"]}
         await eventually(lambda: worker.metric(FINISHED) == 1, "the metric")
         assert worker.metric("headrace_chunks_total") == 4
-        assert worker.metric("headrace_worker_slots") == 2 + 2, "bulk and live"
+        for lane in ("bulk", "live"):
+            slots = f'headrace_worker_slots{{lane="{lane}",state="total"}}'
+            assert worker.metric(slots) == 2
         assert worker.health()["ok"]
         assert len(await present_workers(shop.redis)) == 1
         await drains(worker, all_settings, shop, endpoint)

@@ -92,13 +92,15 @@ def test_a_loop_that_is_blocked_falls_silent(loop: LoopThread, lags: list[float]
     release = threading.Event()
 
     async def block() -> None:
-        release.wait(10)
+        release.wait(60)
 
     with ThreadPoolExecutor() as threads:
         blocked = threads.submit(loop.run, block())
-        until(lambda: loop.silent_seconds > 0.3)
-        until(lambda: max(lags, default=0.0) >= 0.5)
-        release.set()
+        try:
+            until(lambda: loop.silent_seconds > 0.3)
+            until(lambda: max(lags, default=0.0) >= 0.5)
+        finally:
+            release.set()
         blocked.result(5)
     until(lambda: loop.silent_seconds == 0.0)
     told = len(lags)

@@ -1,6 +1,7 @@
 """The metrics of a worker, by Prometheus' conventions."""
 
 import re
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, Metric, generate_latest
@@ -8,7 +9,7 @@ from prometheus_client import CollectorRegistry, Metric, generate_latest
 from contract import errors
 from contract.lane import Lane
 from contract.process_metrics import show_process
-from contract.settings import Settings
+from contract.settings import load_settings
 from worker.breaker import Dependency
 from worker.coalescing import Departure
 from worker.embedding.budget import Rates
@@ -203,11 +204,13 @@ def test_ages_are_those_of_the_batch_that_is_through() -> None:
     ],
 )
 def test_what_embedding_costs(
-    provider: str, price: float | None, dollars: float, model: str
+    provider: str, price: float | None, dollars: float, model: str, tmp_path: Path
 ) -> None:
     """Two million tokens by the price that is known, and 0 where none is; half as much saved."""
     made, _ = metrics()
-    made.embedding.describe(Settings(embedding_provider=provider, embedding_price=price))
+    made.embedding.describe(
+        load_settings({}, tmp_path, embedding_provider=provider, embedding_price=price)
+    )
     made.observe(Ingested(Outcome.FINISHED, tokens=2_000_000, tokens_saved=1_000_000))
     assert value(made, "headrace_embedding_cost_dollars_total") == pytest.approx(dollars)
     saved = value(made, "headrace_embedding_cost_saved_dollars_total")
@@ -225,10 +228,10 @@ def test_a_probe_counts_its_age_only_where_it_saw() -> None:
     assert value(made, "headrace_time_to_searchable_seconds_sum", lane="live") == 2.0
 
 
-def test_a_process_has_few_series() -> None:
+def test_a_process_has_few_series(tmp_path: Path) -> None:
     """Far fewer than 2,000, with what Python tells of the process."""
     made, _ = metrics()
     show_process(made.registry)
-    made.embedding.describe(Settings())
+    made.embedding.describe(load_settings({}, tmp_path))
     found = series(made)
     assert len(found) < 2_000, len(found)

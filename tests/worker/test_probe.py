@@ -53,6 +53,7 @@ class Watch:
         payload = await self.rig.shop.redis.hget(
             self.rig.shop.ledger.keys.batch(batch_id), "payload"
         )
+        assert isinstance(payload, bytes)
         return decode(payload)
 
     async def written(self, **documents: str) -> Batch:
@@ -179,6 +180,7 @@ async def test_what_has_no_rows_is_not_looked_for(watch: Watch) -> None:
     """Neither deletions, nor a batch with parts that were not written."""
     batch = await watch.written(one="a")
     watch.offer(batch, dead=("StoreRejectedError",))
+    assert not watch.probe._looks
     deletion = await watch.written(one="")
     watch.offer(deletion)
     assert not watch.probe._looks
@@ -191,4 +193,5 @@ async def test_closing_gives_up(watch: Watch) -> None:
     await asyncio.sleep(0.05)
     async with asyncio.timeout(2):
         await watch.probe.aclose()
+    assert not watch.probe._looks
     assert watch.seen == []
