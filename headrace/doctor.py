@@ -59,6 +59,8 @@ async def examine(session: Session) -> list[Finding]:
             found += await _looked("workers", lambda: _workers(redis))
         if not silent:
             found += await _looked("schedules", lambda: _schedules(redis))
+        if settings.exporter_port:
+            found += await _looked("exporter", lambda: _exporter(settings))
     finally:
         await redis.aclose()
     return found
@@ -118,6 +120,18 @@ async def _workers(redis: Redis) -> list[Finding]:
     if names:
         return [Finding("workers", "ok", f"{len(names)} running")]
     return [Finding("workers", "warning", "none is running", "start one with: headrace worker")]
+
+
+async def _exporter(settings: Settings) -> list[Finding]:
+    where = f"{settings.metrics_host}:{settings.exporter_port}"
+    try:
+        async with asyncio.timeout(settings.connect_timeout_seconds):
+            _, writer = await asyncio.open_connection(settings.metrics_host, settings.exporter_port)
+    except (OSError, TimeoutError):
+        advice = "start one with: headrace exporter"
+        return [Finding("exporter", "warning", f"none answers at {where}", advice)]
+    writer.close()
+    return [Finding("exporter", "ok", f"at {where}")]
 
 
 async def _schedules(redis: Redis) -> list[Finding]:

@@ -13,7 +13,7 @@ from typing import Final
 
 from redis.asyncio import Redis
 
-from contract.errors import HeadraceError, TransientError
+from contract.errors import HeadraceError, TimedOutError, UnreachableError
 from contract.ledger.connection import text
 from contract.ledger.rebuilding import Rebuilding, State
 from contract.ledger.records import Rows as Version
@@ -96,7 +96,7 @@ class Drift:
         for collection, drawn in (await self._drawn(documents)).items():
             try:
                 number, wrong = await self._look(collection, drawn)
-            except TransientError:
+            except (UnreachableError, TimedOutError):
                 raise
             except HeadraceError:
                 continue  # not loaded, or not there any more

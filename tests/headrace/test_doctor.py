@@ -1,5 +1,7 @@
 """Promises of the doctor."""
 
+import socket
+
 import pytest
 from redis.asyncio import Redis
 
@@ -80,3 +82,19 @@ async def test_schedules_that_nobody_looks_after(ours: Settings, redis: Redis) -
     found = [f for f in await examine(session) if f.subject == "schedules"]
     assert "nightly" in found[0].message
     assert "headrace scheduler" in found[0].advice
+
+
+async def test_an_exporter_that_does_not_answer(ours: Settings) -> None:
+    """It is looked for where one is configured."""
+    deaf = ours.model_copy(update={"exporter_port": free_port()})
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        here = ours.model_copy(update={"exporter_port": door.getsockname()[1]})
+        verdicts = [
+            [
+                f.verdict
+                for f in await examine(Session(settings, is_local=False))
+                if f.subject == "exporter"
+            ]
+            for settings in (ours, deaf, here)
+        ]
+    assert verdicts == [[], ["warning"], ["ok"]]

@@ -26,8 +26,12 @@ end
 
 -- Count for a job and for its source; of a forgotten job for the source that is given.
 local function count(job, source, ...)
-  count_of_job(job, ...)
-  source = redis.call('HGET', job, 'source') or source
+  local known = redis.call('HGET', job, 'source')
+  if known then
+    local pairs_of = {...}
+    for at = 1, #pairs_of, 2 do redis.call('HINCRBY', job, pairs_of[at], pairs_of[at + 1]) end
+  end
+  source = known or source
   if source then count_of_source(job, source, ...) end
 end
 
