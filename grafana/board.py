@@ -207,6 +207,7 @@ class Board:
         *,
         labels: Sequence[str],
         width: int = 12,
+        height: int = 8,
         runbook: str | None = None,
     ) -> None:
         """Add a table with a line for each set of labels.
@@ -219,6 +220,7 @@ class Board:
             units: of the columns.
             labels: shown as columns as well; they are the same in all queries.
             width: of 24 columns.
+            height: in units of the grid.
             runbook: the alert whose runbook it is linked to.
         """
         panel = Table().unit(next(iter(units.values()))).no_value("-")
@@ -232,7 +234,7 @@ class Board:
                 MatcherConfig(id_val="byName", options=name),
                 [DynamicConfigValue(id_val="unit", value=units[name])],
             )
-        self._add(panel, number, title, description, queries, (width, 8), runbook)
+        self._add(panel, number, title, description, queries, (width, height), runbook)
 
     def json(self) -> str:
         """Give the dashboard as Grafana reads it."""

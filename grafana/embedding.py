@@ -32,7 +32,7 @@ def _now(board: Board) -> None:
     )
     board.stat(
         202,
-        "Refused for the rate (429)",
+        "Answered 429",
         "Share of requests of the last 15 minutes.",
         Query("headrace:embedding_throttled:ratio_increase15m"),
         "percentunit",
@@ -66,7 +66,7 @@ def _now(board: Board) -> None:
     )
     board.stat(
         206,
-        "Sources held by a budget",
+        "Sources held",
         "Sources whose newest job stopped because a budget was reached.",
         Query("sum(headrace_held_sources)"),
         "short",
@@ -82,6 +82,7 @@ def _now(board: Board) -> None:
         {"workers": "short"},
         labels=("provider", "model"),
         width=6,
+        height=4,
     )
 
 
@@ -137,9 +138,10 @@ def _endpoint(board: Board) -> None:
     board.graph(
         216,
         "Failed attempts of embedding",
-        "By reason, a second.",
+        "The six most frequent reasons, a second.",
         Query(
-            per_second("headrace_errors_total", by="reason", selector='stage="embed"'), "{{reason}}"
+            f'topk(6, sum by (reason) (rate(headrace_errors_total{{stage="embed"}}{RATE})))',
+            "{{reason}}",
         ),
         "ops",
         runbook="HeadraceEmbeddingAuthFailing",
@@ -155,6 +157,7 @@ def _requests(board: Board) -> None:
         Query(mean("headrace_request_fill_ratio", "server"), "{{server}}"),
         "percentunit",
         top=1,
+        width=6,
     )
     board.graph(
         222,
@@ -165,6 +168,7 @@ def _requests(board: Board) -> None:
             Query(mean("headrace_request_batches", "server"), "batches, {{server}}"),
         ],
         "short",
+        width=6,
     )
     board.graph(
         223,
@@ -173,6 +177,7 @@ def _requests(board: Board) -> None:
         "requests are out.",
         quantiles("headrace_request_wait_seconds", by="server"),
         "s",
+        width=6,
     )
     board.graph(
         224,
@@ -184,6 +189,7 @@ def _requests(board: Board) -> None:
             Query(per_second("headrace_embedding_tokens_saved_total"), "tokens saved"),
         ],
         "ops",
+        width=6,
     )
 
 

@@ -42,7 +42,7 @@ def _now(board: Board) -> None:
     )
     board.stat(
         303,
-        "Last job is through in",
+        "Jobs last",
         "The longest estimate of jobs under way; nothing without one.",
         Query("max(headrace_job_eta_seconds)"),
         "s",

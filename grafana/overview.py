@@ -45,7 +45,7 @@ def _is_it_fine(board: Board) -> None:
     )
     board.stat(
         103,
-        "Oldest unfinished batch",
+        "Oldest batch",
         "Age of the oldest batch that is not through; 0 when all are. It rises also when all "
         "workers are dead, unlike every latency.",
         Query("max(headrace_oldest_unfinished_age_seconds)"),
@@ -55,7 +55,7 @@ def _is_it_fine(board: Board) -> None:
     )
     board.stat(
         104,
-        "Through at this pace",
+        "Backlog lasts",
         "Chunks that are not through, by the pace of the last 5 minutes. Very long: nothing moves.",
         Query(
             "sum(headrace_unfinished_chunks) "
@@ -67,7 +67,7 @@ def _is_it_fine(board: Board) -> None:
     )
     board.stat(
         105,
-        "Live batches slower than 60 s",
+        "Found late",
         "Of live batches of the last hour, the share that was searchable later than 60 s after "
         "publication, or was not seen within the probe's patience. Objective: 1 %.",
         Query("headrace:freshness_slow:ratio_increase1h"),
@@ -231,16 +231,16 @@ def _trouble(board: Board) -> None:
     board.graph(
         131,
         "Failed attempts by reason",
-        "Attempts of workers that failed, a second; most are made again.",
-        Query(per_second("headrace_errors_total", by="reason"), "{{reason}}"),
+        "The six most frequent; most attempts are made again.",
+        Query(f"topk(6, {per_second('headrace_errors_total', by='reason')})", "{{reason}}"),
         "ops",
         stacked=True,
     )
     board.graph(
         133,
         "Dead letters by reason",
-        "Documents that wait for somebody, by why.",
-        Query("sum by (reason) (headrace_dead_letters)", "{{reason}}"),
+        "Documents that wait for somebody, by the six most frequent reasons.",
+        Query("topk(6, sum by (reason) (headrace_dead_letters))", "{{reason}}"),
         "short",
         stacked=True,
         runbook="HeadraceDeadLettersGrowing",
@@ -263,6 +263,6 @@ def _trouble(board: Board) -> None:
         {"firing": Query('ALERTS{alertname=~"Headrace.*", alertstate="firing"}')},
         {"firing": "short"},
         labels=("alertname", "severity", "source", "lane", "schedule"),
-        width=16,
         runbook="HeadraceWatchdog",
+        width=24,
     )

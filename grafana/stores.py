@@ -47,7 +47,7 @@ def _now(board: Board) -> None:
     )
     board.stat(
         403,
-        "Memory of Redis in use",
+        "Redis memory",
         "Share of maxmemory; 0 when none is set, and then only the machine's memory bounds it.",
         Query("headrace:redis_memory:ratio"),
         "percentunit",
@@ -56,7 +56,7 @@ def _now(board: Board) -> None:
     )
     board.stat(
         404,
-        "Redis keeps its data",
+        "Redis on disk",
         "Whether its last write to disk went well.",
         Query("min(headrace_redis_persistence_ok)"),
         "bool_yes_no",
@@ -66,7 +66,7 @@ def _now(board: Board) -> None:
     )
     board.stat(
         405,
-        "Places of workers in use",
+        "Places in use",
         "Batches in hand, of those that all workers may have at once.",
         Query(
             'sum(headrace_worker_slots{state="busy"}) '
@@ -78,8 +78,8 @@ def _now(board: Board) -> None:
     )
     board.stat(
         406,
-        "Lateness of loops, 99 %",
-        "Of the slowest process: how late its event loop comes to what is due.",
+        "Loop lateness",
+        "99 %, of the slowest process: how late its event loop comes to what is due.",
         Query(f"max({quantile(0.99, LAG, by='instance', window='[5m]')})"),
         "s",
         limits=(0.1, 0.25),
@@ -87,7 +87,7 @@ def _now(board: Board) -> None:
     )
     board.stat(
         407,
-        "Age of the exporter's numbers",
+        "Numbers' age",
         "Of the oldest of what it reads again and again, the slow comparison with Milvus apart.",
         Query('max(time() - headrace_exporter_last_success_timestamp_seconds{what!="drift"})'),
         "s",
@@ -96,7 +96,7 @@ def _now(board: Board) -> None:
     )
     board.stat(
         408,
-        "Documents that differ",
+        "Rows differ",
         "Of the last sample, the share of documents whose rows in Milvus are missing, stale or too "
         "many.",
         Query("max(headrace_drift_documents)"),
@@ -174,6 +174,7 @@ def _redis(board: Board) -> None:
         ],
         "bytes",
         runbook="HeadraceRedisMemoryHigh",
+        width=12,
     )
     board.graph(
         423,
@@ -185,6 +186,7 @@ def _redis(board: Board) -> None:
         ],
         "short",
         runbook="HeadraceRedisEvicting",
+        width=12,
     )
 
 
@@ -260,6 +262,7 @@ def _truth(board: Board) -> None:
         ],
         "short",
         runbook="HeadraceIndexDrifting",
+        width=12,
     )
     board.graph(
         443,
@@ -268,4 +271,5 @@ def _truth(board: Board) -> None:
         Query("max by (what) (headrace_exporter_read_duration_seconds)", "{{what}}"),
         "s",
         runbook="HeadraceExporterStale",
+        width=12,
     )

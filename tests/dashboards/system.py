@@ -32,6 +32,12 @@ SHORTER = 60
 SCRAPE_SECONDS = 1
 _MARKER = "REFUSE-ME"
 _MILVUS_JOB = "milvus"
+"""Milvus Lite has no metrics of its own."""
+_SCHEDULE = """
+[schedules.nightly]
+path = "nightly"
+every = "5s"
+"""
 
 
 @dataclass
@@ -134,6 +140,8 @@ def running_system(folder: Path) -> Iterator[System]:
             stack.enter_context(command.started("worker", "--metrics-port", str(ports[name])))
             for name in names[:2]
         ]
+        write_library(folder / "nightly", 4, 500)
+        (folder / "headrace.toml").write_text(_SCHEDULE)
         for name in ("producer", "scheduler"):
             stack.enter_context(command.started(name, "--metrics-port", str(ports[name])))
         _first_source(folder, command, endpoint)
@@ -158,11 +166,9 @@ def _first_source(folder: Path, command: Command, endpoint: FakeEndpoint) -> Non
 def _load(
     stack: contextlib.ExitStack, folder: Path, command: Command, endpoint: FakeEndpoint
 ) -> None:
-    """Keep a schedule, a watched folder whose files change, and an endpoint that fails at times."""
+    """Keep up folders that change, a watched one and a scheduled one, and faults at times."""
     nightly, wiki = folder / "nightly", folder / "wiki"
-    write_library(nightly, 4, 500)
     write_library(wiki, 8, 1_000)
-    command.run("schedule", "add", "nightly", nightly, "--every", "5s").expect(0)
     stack.enter_context(command.started("watch", wiki))
     over = threading.Event()
 
