@@ -43,7 +43,7 @@ def _now(board: Board) -> None:
     board.stat(
         303,
         "Jobs last",
-        "The longest estimate of jobs under way; nothing without one.",
+        "The longest estimate of jobs under way; 0: not known.",
         Query("max(headrace_job_eta_seconds)"),
         "s",
         empty="no job",
@@ -88,7 +88,7 @@ def _jobs(board: Board) -> None:
         "Documents of jobs under way",
         "Listed so far; settled: of new, changed and deleted ones, those that are through, one way "
         "or another; failed: of these, or unreadable.",
-        Query(f"sum by (state) (headrace_job_documents{{{HERE}}}) or vector(0)", "{{state}}"),
+        Query(f"sum by (state) (headrace_job_documents{{{HERE}}}) or on () vector(0)", "{{state}}"),
         "short",
     )
     board.bars(
@@ -136,7 +136,7 @@ def _schedules(board: Board) -> None:
         322,
         "Runs kept in the history",
         "Of the newest hundred of each schedule, by how they ended.",
-        Query("sum by (state) (headrace_schedule_runs) or vector(0)", "{{state}}"),
+        Query("sum by (state) (headrace_schedule_runs) or on () vector(0)", "{{state}}"),
         "short",
         stacked=True,
     )
@@ -227,6 +227,7 @@ def _sources(board: Board) -> None:
             ),
         ],
         "ops",
+        width=12,
     )
     board.graph(
         335,
@@ -235,4 +236,5 @@ def _sources(board: Board) -> None:
         Query(f"sum by (source) (rate(headrace_source_bytes_total{{{HERE}}}{RATE}))", "{{source}}"),
         "Bps",
         stacked=True,
+        width=12,
     )

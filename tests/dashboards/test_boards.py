@@ -72,3 +72,11 @@ def _overlap(one: dict[str, Any], other: dict[str, Any]) -> bool:
     beside = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
     above = one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"]
     return not (beside or above)
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: str(panel.json["id"]))
+def test_a_fallback_is_no_line_of_its_own(panel: Panel) -> None:
+    """`or vector(0)` stands beside series with labels for ever; `or on () vector(0)` gives way."""
+    for query in panel.queries:
+        if " by (" in query and "vector(0)" in query:
+            assert "or on () vector(0)" in query
