@@ -122,18 +122,31 @@ def _endpoint(board: Board) -> None:
             Query('sum(headrace_request_limit{server="embedding"})', "limit"),
         ],
         "short",
+        width=6,
     )
     board.graph(
         215,
-        "Use of the budget, a minute",
-        "Requests and tokens a minute, and the limits as set or told by the endpoint; a limit "
-        "of 0 is unknown.",
+        "Requests a minute",
+        "And the limit as set or told by the endpoint, of all workers together; 0: unknown.",
         [
             Query(f"60 * {per_second(REQUESTS)}", "requests"),
-            Query(f"60 * {per_second('headrace_embedding_tokens_total')}", "tokens"),
-            Query("max by (kind) (headrace_embedding_budget_limit)", "limit of {{kind}}"),
+            Query('max(headrace_embedding_budget_limit{kind="requests"})', "limit"),
         ],
         "short",
+        width=6,
+        runbook="HeadraceEmbeddingRateLimited",
+    )
+    board.graph(
+        217,
+        "Tokens a minute",
+        "And the limit as set or told by the endpoint, of all workers together; 0: unknown.",
+        [
+            Query(f"60 * {per_second('headrace_embedding_tokens_total')}", "tokens"),
+            Query('max(headrace_embedding_budget_limit{kind="tokens"})', "limit"),
+        ],
+        "short",
+        width=6,
+        runbook="HeadraceEmbeddingRateLimited",
     )
     board.graph(
         216,
@@ -145,6 +158,7 @@ def _endpoint(board: Board) -> None:
         ),
         "ops",
         runbook="HeadraceEmbeddingAuthFailing",
+        width=6,
     )
 
 

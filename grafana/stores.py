@@ -227,6 +227,7 @@ def _processes(board: Board) -> None:
             f"sum by (job, instance) (process_resident_memory_bytes {OURS})", "{{job}} {{instance}}"
         ),
         "bytes",
+        width=12,
     )
     board.graph(
         437,
@@ -237,6 +238,7 @@ def _processes(board: Board) -> None:
             "{{job}} {{instance}}",
         ),
         "short",
+        width=12,
     )
     board.table(
         435,
@@ -245,7 +247,8 @@ def _processes(board: Board) -> None:
         {"processes": Query("count by (version, job) (headrace_build_info)")},
         {"processes": "short"},
         labels=("version", "job"),
-        width=8,
+        width=24,
+        height=4,
     )
 
 

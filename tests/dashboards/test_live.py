@@ -115,23 +115,23 @@ def test_stopped_workers_page_and_their_return_is_told(system: System) -> None:
 
     Waits and windows of the alerts are those of the copy, 60 times shorter than what is shipped.
     """
-    calls = system.pager.calls
-    until(lambda: system.pager.has("firing", "HeadraceWatchdog"), "the watchdog's call", 20)
+    told = system.pager.told
+    until(lambda: bool(told("firing", "HeadraceWatchdog")), "the watchdog's call", 20)
     stopped = time.time()
     system.stop_workers()
-    until(lambda: system.pager.has("firing", "HeadraceWorkersAbsent"), "a page", 60)
+    until(lambda: bool(told("firing", "HeadraceWorkersAbsent", stopped)), "a page", 60)
     stalled = 'ALERTS{alertname="HeadraceStalled", alertstate="firing"}'
     until(lambda: bool(system.prometheus.now(stalled).series), "the other alert to fire", 60)
-    assert not system.pager.has("firing", "HeadraceStalled"), "explained, so not paged"
+    assert not told("firing", "HeadraceStalled", stopped), "explained, so not paged"
     woken = time.time()
     system.wake_workers()
-    until(lambda: system.pager.has("resolved", "HeadraceWorkersAbsent"), "the all-clear", 60)
-    (page, *_) = [c for c in calls if c.labels["alertname"] == "HeadraceWorkersAbsent"]
+    until(lambda: bool(told("resolved", "HeadraceWorkersAbsent", woken)), "the all-clear", 60)
+    page = told("firing", "HeadraceWorkersAbsent", stopped)[0]
     assert page.receiver == "pages"
     assert re.search(r"no worker, and \d+ batches wait", page.annotations["summary"])
     assert page.annotations["runbook_url"].endswith("HeadraceWorkersAbsent.md")
     _say(f"workers stopped at 0.0 s, woken at {woken - stopped:.1f} s; calls:")
-    for call in calls:
+    for call in system.pager.calls:
         if call.at > stopped and call.labels["alertname"] != "HeadraceWatchdog":
             summary = call.annotations["summary"]
             _say(f"  {call.at - stopped:5.1f} s {call.receiver:8} {call.status:8} {summary}")

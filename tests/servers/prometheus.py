@@ -132,9 +132,13 @@ class Pager:
     url: str = ""
     calls: list[Call] = field(default_factory=list)
 
-    def has(self, status: str, alert: str) -> bool:
-        """Tell whether it was called about an alert."""
-        return any(c.status == status and c.labels["alertname"] == alert for c in self.calls)
+    def told(self, status: str, alert: str, since: float = 0.0) -> list[Call]:
+        """Give the calls about an alert since a time in seconds since 1970."""
+        return [
+            call
+            for call in self.calls
+            if (call.status, call.labels["alertname"]) == (status, alert) and call.at >= since
+        ]
 
 
 @contextlib.contextmanager
