@@ -19,6 +19,7 @@ from tests.servers.endpoint import FakeEndpoint, fake_endpoint
 from tests.servers.library import prose, write_library
 from tests.servers.milvus import milvus_lite
 from tests.servers.prometheus import (
+    Alertmanager,
     Pager,
     Prometheus,
     alertmanager_server,
@@ -51,6 +52,7 @@ class System:
     ports: dict[str, int]
     """Of the side doors, by names of processes."""
     prometheus: Prometheus
+    alertmanager: Alertmanager
     pager: Pager
 
     def metrics(self, process: str) -> str:
@@ -148,8 +150,8 @@ def running_system(folder: Path) -> Iterator[System]:
         stack.enter_context(command.started("exporter", "--port", str(ports["exporter"])))
         _load(stack, folder, command, endpoint)
         called = stack.enter_context(pager())
-        watched = stack.enter_context(_watched(folder, ports, called))
-        system = System(folder, command, endpoint, workers, ports, watched, called)
+        prometheus, manager = stack.enter_context(_watched(folder, ports, called))
+        system = System(folder, command, endpoint, workers, ports, prometheus, manager, called)
         stack.callback(system.wake_workers)  # those that are stopped would not end
         yield system
 
@@ -197,7 +199,9 @@ def _load(
 
 
 @contextlib.contextmanager
-def _watched(folder: Path, ports: dict[str, int], called: Pager) -> Iterator[Prometheus]:
+def _watched(
+    folder: Path, ports: dict[str, int], called: Pager
+) -> Iterator[tuple[Prometheus, Alertmanager]]:
     """Run Alertmanager and Prometheus with our rules, their alerts in the shortened copy."""
     rules = folder / "rules"
     shortened_rules(FOLDER / "rules", rules)
@@ -205,10 +209,10 @@ def _watched(folder: Path, ports: dict[str, int], called: Pager) -> Iterator[Pro
     config.write_text(json.dumps(alertmanager_config(called.url)))
     with alertmanager_server(folder / "alertmanager", config) as manager:
         config = folder / "prometheus.json"
-        config.write_text(json.dumps(prometheus_config(rules, manager, ports)))
+        config.write_text(json.dumps(prometheus_config(rules, manager.address, ports)))
         with prometheus_server(folder / "prometheus", config) as prometheus:
             until(lambda: not _unscraped(prometheus), "all targets to be scraped", 60)
-            yield prometheus
+            yield prometheus, manager
 
 
 def _unscraped(prometheus: Prometheus) -> dict[str, str]:

@@ -100,9 +100,24 @@ def prometheus_server(folder: Path, config: Path) -> Iterator[Prometheus]:
             yield Prometheus(f"http://{_HOST}:{port}")
 
 
+@dataclass(frozen=True, slots=True)
+class Alertmanager:
+    """A running Alertmanager."""
+
+    address: str
+    """Host and port."""
+
+    def suppressed(self) -> set[str]:
+        """Name the alerts that it has and tells nobody, because another explains them."""
+        url = f"http://{self.address}/api/v2/alerts"
+        with urllib.request.urlopen(url, timeout=20) as reply:
+            found = json.loads(reply.read())
+        return {one["labels"]["alertname"] for one in found if one["status"]["inhibitedBy"]}
+
+
 @contextlib.contextmanager
-def alertmanager_server(folder: Path, config: Path) -> Iterator[str]:
-    """Run Alertmanager with a configuration; gives its host and port."""
+def alertmanager_server(folder: Path, config: Path) -> Iterator[Alertmanager]:
+    """Run Alertmanager with a configuration until the end of the block."""
     with reserved_port() as port:
         command = (
             *(program("prometheus-alertmanager"), f"--config.file={config}"),
@@ -110,7 +125,7 @@ def alertmanager_server(folder: Path, config: Path) -> Iterator[str]:
             *("--cluster.listen-address=", "--log.level=warn"),
         )
         with _running(command, folder, f"http://{_HOST}:{port}/-/ready"):
-            yield f"{_HOST}:{port}"
+            yield Alertmanager(f"{_HOST}:{port}")
 
 
 @dataclass(frozen=True, slots=True)
