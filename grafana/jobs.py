@@ -42,7 +42,7 @@ def _now(board: Board) -> None:
     )
     board.stat(
         303,
-        "Jobs last",
+        "Jobs done in",
         "The longest estimate of jobs under way; 0: not known.",
         Query("max(headrace_job_eta_seconds)"),
         "s",

@@ -248,7 +248,7 @@ def _processes(board: Board) -> None:
         {"processes": "short"},
         labels=("version", "job"),
         width=24,
-        height=4,
+        height=6,
     )
 
 
