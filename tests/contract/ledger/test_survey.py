@@ -106,8 +106,8 @@ async def test_a_replica_answers(tmp_path: Path) -> None:
         async with Redis.from_url(first.url) as redis, Redis.from_url(second.url) as replica:
             await Shelf(redis).promise("good")
             await redis.config_set("repl-diskless-sync-delay", 0)
-            host, port = first.where
-            await replica.execute_command("REPLICAOF", host, port)
+            assert isinstance(first.where, tuple)
+            await replica.replicaof(*first.where)
             while (await replica.info("replication"))["master_link_status"] != "up":  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
             found = await Survey(replica, "books").read(0)

@@ -77,8 +77,7 @@ async def serving(settings: Settings, rhythm: Rhythm = QUICK) -> AsyncIterator[S
     more = {("GET", "/hello"): hello}
     running = asyncio.create_task(exporter.run("127.0.0.1", 0, more, port.set_result))
     try:
-        await asyncio.wait([running, port], return_when=asyncio.FIRST_COMPLETED)
-        yield Served(exporter, port.result())
+        yield Served(exporter, await asyncio.wait_for(port, 20))
     finally:
         running.cancel()
         await asyncio.wait([running])
@@ -176,7 +175,7 @@ async def test_work_for_other_threads(here: Settings, redis: Redis) -> None:
     async with serving(here) as served:
         exporter = served.exporter
 
-        async def greet() -> tuple[bytes, int]:
+        async def greet() -> tuple[object, int]:
             return await exporter.redis.get("greeting"), threading.get_ident()
 
         found, thread = await asyncio.to_thread(lambda: exporter.call(greet()))

@@ -32,13 +32,15 @@ def job(name: str, source: str = "docs", *, settled: int = 0, **more: Any) -> Jo
 def test_a_job_is_active_until_it_is_through() -> None:
     """Then it need not be read again; what begins later is asked for, with room for clocks."""
     watch = JobWatch()
-    assert (watch.since_ms, watch.names) == (0, ())
+    assert not watch.since_ms
+    assert not watch.names
     watch.take([job("a", settled=50), job("b", settled=100), job("c", halt="cancelled")], NOW)
     assert watch.names == ("a",)
     watch.take([job("a", settled=60)], NOW + 1)
     assert watch.since_ms == NOW + 1 - OVERLAP_MS
     watch.take([job("a", settled=100)], NOW + ALL_AGAIN_MS)
-    assert (watch.since_ms, watch.names) == (0, ())
+    assert not watch.since_ms
+    assert not watch.names
 
 
 def test_the_pace_of_a_job_tells_when_it_is_through() -> None:
@@ -60,7 +62,11 @@ def test_the_pace_of_a_job_tells_when_it_is_through() -> None:
 def test_an_interrupted_job_counts_until_another_one_of_its_source_began() -> None:
     """It is looked at as long as workers are at its batches."""
     watch = JobWatch()
-    silent = {"sealed": False, "seen_ms": NOW - FORGOTTEN_MS - 1, "created_ms": NOW - 9}
+    silent: dict[str, Any] = {
+        "sealed": False,
+        "seen_ms": NOW - FORGOTTEN_MS - 1,
+        "created_ms": NOW - 9,
+    }
     old = job("a", settled=50, **silent)
     watch.take([old, job("b", source="notes", settled=100, **silent)], NOW)
     assert [(active.job.id, active.state) for active in watch.active] == [
