@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from grafana.__main__ import written
 from grafana.board import Board
@@ -80,3 +81,13 @@ def test_a_fallback_is_no_line_of_its_own(panel: Panel) -> None:
     for query in panel.queries:
         if " by (" in query and "vector(0)" in query:
             assert "or on () vector(0)" in query
+
+
+def test_grafana_is_told_where_dashboards_and_numbers_are() -> None:
+    """The files for its provisioning are of the form that it reads."""
+    folder = FOLDER.parent / "provisioning"
+    (source,) = yaml.safe_load((folder / "datasources/prometheus.yml").read_text())["datasources"]
+    assert source["type"] == "prometheus"
+    (provider,) = yaml.safe_load((folder / "dashboards/headrace.yml").read_text())["providers"]
+    assert provider["type"] == "file"
+    assert provider["options"]["path"].startswith("/")
