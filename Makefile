@@ -9,7 +9,7 @@ TOOLS := .venv-manifests
 DATA := .headrace-demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test manifests lint types check slow lock clean
+.PHONY: help dashboards demo test manifests lint types check slow lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,10 @@ $(TOOLS)/.ready: deploy/tools.txt
 
 manifests: $(READY) $(TOOLS)/.ready ## judge compose file, image, Kubernetes and systemd
 	MANIFEST_TOOLS=$(CURDIR)/$(TOOLS)/bin $(BIN)/python -m pytest -n 2 -m manifests
+
+dashboards: $(READY) ## write grafana/dashboards anew from the code beside it
+	$(BIN)/python -m grafana
+	$(BIN)/python -m grafana.prometheus_rule
 
 lint: $(READY) ## formatting and lint
 	$(BIN)/ruff format --check .

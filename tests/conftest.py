@@ -1,6 +1,7 @@
 """What tests of all packages share."""
 
 import contextlib
+import logging
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -47,6 +48,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _may_take_seconds(item: pytest.Item) -> float:
     timeout = item.get_closest_marker("timeout")
     return 0.0 if timeout is None else float(timeout.args[0])
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """Take back what a command in this process says of logs: it would mute the tests after it."""
+    loggers = [logging.getLogger(), *map(logging.getLogger, list(logging.root.manager.loggerDict))]
+    levels = [(logger, logger.level) for logger in loggers]
+    handlers = logging.root.handlers[:]
+    yield
+    for logger, level in levels:
+        logger.setLevel(level)
+    logging.root.handlers[:] = handlers
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from contract.settings import ENVIRONMENT_PREFIX, Settings
+from grafana.prometheus_rule import RESOURCE, resource
 from tests.deploy.tools import ROOT, Verdict, judged
 
 pytestmark = pytest.mark.manifests
@@ -98,3 +99,18 @@ def test_pods_get_the_time_to_drain(prod: str) -> None:
     lease = int(re.findall(r'HEADRACE_LEASE_SECONDS: "(\d+)"', prod)[0])
     graces = [int(found) for found in re.findall(r"terminationGracePeriodSeconds: (\d+)", prod)]
     assert max(graces) > drain + lease
+
+
+def test_rules_of_the_operator_are_the_rules() -> None:
+    """`make dashboards` writes them anew."""
+    assert RESOURCE.read_text() == resource()
+
+
+def test_resources_for_monitoring_are_valid() -> None:
+    """By the operator's own models."""
+    text = "\n---\n".join(
+        path.read_text() for path in (KUSTOMIZE / "components" / "monitoring").glob("p*.yaml")
+    )
+    verdict = custom(text)
+    assert verdict.is_good, verdict.said
+    assert not custom(text.replace("podMetricsEndpoints", "podMetricEndpoints")).is_good
