@@ -201,7 +201,9 @@ async def test_a_process_that_can_not_be_replaced_is_an_error(
 
 
 _PRODUCER = """
-import asyncio, sys
+import asyncio, signal, sys
+# A shell that began the tests in the background has it ignored, and so have its children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from producers.drafting import Drafter
 from producers.pool.pool import Pool
 from tests.producers.pool.deeds import OPTIONS, Deeds, assignments
