@@ -85,7 +85,8 @@ def _import(command: Command, endpoint: FakeEndpoint) -> None:
     write_library(docs, 20, 2_000)
     (docs / HOSTILE).write_text(f"Here it says {MARKER}.\n", encoding="utf-8")
     endpoint.faults(refuse_marker=MARKER)
-    command.run("import", "docs", "--detach").expect(0)
+    ended = command.run("import", "docs", "--detach")
+    assert ended.code in {0, 1}, ended.err  # 1: the dead letter was there before its end
 
 
 def _assert_live(page: Page) -> None:
