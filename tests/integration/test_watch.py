@@ -155,6 +155,8 @@ def test_more_than_the_system_keeps_is_found(place: Place, headrace: Command) ->
     busy = [watched.folder / "busy-1.log", watched.folder / "busy-2.log"]
     length = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     with watched.running() as running:
+        # Stopped before it has told of its start, it would tell of both at once.
+        until(lambda: "; found after" in running.said, "it is told")
         running.send(signal.SIGSTOP)
         for number in range(length // 2 + 1_000):
             for path in busy:
